@@ -1,0 +1,1 @@
+"""Platform core: settings, object store, lake, metadata, privacy. Knows nothing of sources or Dagster."""

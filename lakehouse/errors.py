@@ -1,0 +1,86 @@
+"""The errors of the platform: one small hierarchy.
+
+A message names the file, position and rule at fault and says what to do next. It never carries an
+identifier of a patient, note text or a patient's file name: such values go through
+:func:`lakehouse.privacy.ref` first.
+"""
+
+from __future__ import annotations
+
+
+class LakehouseError(Exception):
+    """Base of every error raised on purpose by this project.
+
+    ``hint`` says what a person can do next; it is shown on its own line.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  → {self.hint}" if self.hint else self.message
+
+
+class ConfigurationError(LakehouseError):
+    """A setting is missing, still a placeholder, or contradicts another one."""
+
+
+class StorageError(LakehouseError):
+    """The object store refused or failed."""
+
+
+class ObjectNotFound(StorageError):
+    """No object has this key."""
+
+
+class ObjectExists(StorageError):
+    """A conditional put found an object already there."""
+
+
+class AccessDenied(StorageError):
+    """The object store knows the request but does not allow it (credentials, policy, lock)."""
+
+
+class StorageUnavailable(StorageError):
+    """The object store did not answer within the bounded retries."""
+
+
+class IntakeError(LakehouseError):
+    """A drop could not be registered."""
+
+
+class InputRejected(LakehouseError):
+    """One file or record cannot be taken; it goes to quarantine and everything else goes on."""
+
+    def __init__(
+        self, message: str, *, reason: str, position: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+        self.position = position
+
+
+class LandingError(LakehouseError):
+    """A submission could not be landed in Bronze."""
+
+
+class LakeError(LakehouseError):
+    """The lake (DuckLake, its catalog or its files) refused or failed."""
+
+
+class WriteConflict(LakeError):
+    """A transaction kept conflicting with other writers after every retry."""
+
+
+class BuildError(LakehouseError):
+    """dbt could not build a layer."""
+
+
+class QualityError(LakehouseError):
+    """A suite is wrong, or a check could not be evaluated."""
+
+
+class PublishError(LakehouseError):
+    """A publish was blocked or failed; what readers see is unchanged."""
