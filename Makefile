@@ -1,0 +1,50 @@
+# One command a job. Everything runs from .venv, which `make setup` makes from hash-locked requirements.
+
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := $(BIN)/uv
+UV_PIN := uv==0.13.8
+
+.DEFAULT_GOAL := help
+
+help:  ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+## ---- set-up --------------------------------------------------------------------------------
+setup: $(VENV)/.ready  ## Make .venv from the locked requirements
+
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	@test -x $(UV) || $(BIN)/pip install --quiet --disable-pip-version-check $(UV_PIN)
+	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation \
+	    --config-settings editable_mode=compat --editable .
+	@touch $@
+
+lock:  ## Resolve the pins of pyproject.toml into requirements/*.txt (hashes, no addresses)
+	$(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --custom-compile-command "make lock" pyproject.toml -o requirements/runtime.txt
+	$(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --custom-compile-command "make lock" --group dev pyproject.toml -o requirements/dev.txt
+
+## ---- the main job --------------------------------------------------------------------------
+demo: setup  ## Run the whole pipeline on samples/ and show the result
+	@$(BIN)/lakehouse demo
+
+up: setup  ## Run it as a service: Dagster UI, daemon, inbox sensor
+	@$(BIN)/lakehouse up
+
+down: setup  ## Stop the service
+	@$(BIN)/lakehouse down
+
+## ---- checks --------------------------------------------------------------------------------
+test: setup lint  ## Lint, type check and run all tests
+	$(BIN)/pytest
+
+lint: setup  ## Ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: help setup lock demo up down test lint

@@ -1,0 +1,231 @@
+"""DuckLake: connecting, single-writer transactions, snapshots.
+
+DuckLake silently duplicates rows when two processes delete and insert, or merge, the same new key.
+Appends are safe. So every write that is not an append goes through :func:`write` (or runs under
+:func:`layer_lock`, as dbt does): one Postgres advisory lock per table, one transaction, one commit
+message, and the whole transaction again on conflict.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+import psycopg
+
+from lakehouse.errors import LakeError, WriteConflict
+from lakehouse.settings import Settings
+
+T = TypeVar("T")
+
+#: Name under which the lake is attached; also the default database of every connection.
+LAKE = "lake"
+LAYERS = ("bronze", "silver", "gold", "marts")
+
+_EXTENSIONS = ("httpfs", "postgres_scanner", "ducklake")
+_WRITE_ATTEMPTS = 12
+_BACKOFF_SECONDS = 0.05
+#: First half of the advisory lock's two keys: keeps the lake's locks apart from other users'.
+_LOCK_SPACE = 0x1A4E
+
+
+def connect(settings: Settings, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB with the lake attached as ``lake`` and made the default.
+
+    Nothing is downloaded: extensions are loaded from their wheels. Raises :class:`LakeError` when
+    the catalog or the store cannot be reached.
+    """
+    connection = duckdb.connect(":memory:", config=engine_settings(settings))
+    try:
+        prepare(connection, settings)
+        attach(connection, settings, read_only=read_only)
+    except duckdb.Error as error:
+        connection.close()
+        raise LakeError(
+            f"The lake cannot be opened ({type(error).__name__}).",
+            hint="Check that Postgres and the object store are up: `lakehouse status`.",
+        ) from error
+    return connection
+
+
+def engine_settings(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
+    """DuckDB's start-up configuration: bounded, offline, no surprises."""
+    return {
+        "memory_limit": settings.duckdb_memory_limit,
+        "threads": settings.duckdb_threads,
+        "temp_directory": str(settings.home.resolve() / "tmp"),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "preserve_insertion_order": False,
+    }
+
+
+def prepare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Load the extensions and the store's credentials into ``connection``."""
+    from lakehouse.storage import duckdb_secret_sql
+
+    for name in _EXTENSIONS:
+        connection.execute(f"load '{extension_file(name)}'")
+    connection.execute("set ducklake_max_retry_count = 100")
+    connection.execute("set TimeZone = 'UTC'")
+    secret = duckdb_secret_sql(settings)
+    if secret:
+        connection.execute(secret)
+
+
+def attach(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool = False
+) -> None:
+    """Attach the lake, make it the default, and make its schemas where they are missing."""
+    connection.execute(
+        f"attach '{catalog_uri(settings)}' as {LAKE} ({attach_options(settings, read_only)})"
+    )
+    connection.execute(f"use {LAKE}")
+
+
+def catalog_uri(settings: Settings) -> str:
+    return "ducklake:postgres:" + settings.libpq_dsn("ducklake").replace("'", "''")
+
+
+def data_path(settings: Settings) -> str:
+    """Where the lake's own Parquet files are (a folder, or ``s3://bucket/…``)."""
+    if settings.uses_s3:
+        return f"s3://{settings.lake_bucket}/lake/tables/"
+    return f"{settings.store_folder}/lake/tables/"
+
+
+def attach_options(settings: Settings, read_only: bool = False) -> str:
+    options = [f"data_path '{data_path(settings)}'", "data_inlining_row_limit 0"]
+    if read_only:
+        options.append("read_only")
+    return ", ".join(options)
+
+
+def initialise(settings: Settings) -> None:
+    """Make the catalog, the layers' schemas and their options; idempotent and race-free."""
+    with _advisory_lock(settings, ["lake"]):
+        connection = connect(settings)
+        try:
+            for schema in LAYERS:
+                connection.execute(f"create schema if not exists {LAKE}.{schema}")
+            connection.execute(f"call {LAKE}.set_option('parquet_compression', 'zstd')")
+        except duckdb.Error as error:
+            raise LakeError(f"The lake cannot be set up ({type(error).__name__}).") from error
+        finally:
+            connection.close()
+
+
+def extension_file(name: str) -> Path:
+    """The signed extension binary inside its wheel, for the installed DuckDB version."""
+    package = importlib.resources.files(f"duckdb_extension_{name}")
+    file = Path(str(package)) / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+    if not file.is_file():
+        raise LakeError(
+            f"The DuckDB extension {name} {duckdb.__version__} is not installed.",
+            hint="Install the locked requirements: `make setup`.",
+        )
+    return file
+
+
+def write(
+    settings: Settings,
+    connection: duckdb.DuckDBPyConnection,
+    work: Callable[[duckdb.DuckDBPyConnection], T],
+    *,
+    tables: Sequence[str],
+    author: str,
+    message: str,
+    extra: Mapping[str, object] | None = None,
+) -> T:
+    """Run ``work`` in one transaction while holding the lock of each of ``tables``.
+
+    ``tables`` are named ``schema.table``. For anything that is not a pure append. The whole
+    transaction is tried again on conflict; :class:`WriteConflict` after the last try.
+    """
+    with _advisory_lock(settings, tables):
+        return append(connection, work, author=author, message=message, extra=extra)
+
+
+def append(
+    connection: duckdb.DuckDBPyConnection,
+    work: Callable[[duckdb.DuckDBPyConnection], T],
+    *,
+    author: str,
+    message: str,
+    extra: Mapping[str, object] | None = None,
+) -> T:
+    """Run ``work`` in one transaction without a lock: only for appends, which are safe in parallel.
+
+    ``work`` may be called several times; each time in a transaction of its own.
+    """
+    for attempt in range(_WRITE_ATTEMPTS):
+        connection.execute("begin")
+        try:
+            result = work(connection)
+            connection.execute(
+                f"call {LAKE}.set_commit_message(?, ?, extra_info => ?)",
+                [author, message, json.dumps(dict(extra or {}), sort_keys=True)],
+            )
+            connection.execute("commit")
+        except duckdb.Error as error:
+            _rollback(connection)
+            if not _is_conflict(error):
+                raise LakeError(f"A lake transaction failed ({type(error).__name__}): {message}") from error
+            # The catalog serialises commits: wait a moment, differently in each process.
+            time.sleep(random.uniform(1, 2) * _BACKOFF_SECONDS * 2**min(attempt, 6))  # noqa: S311
+        except BaseException:
+            _rollback(connection)
+            raise
+        else:
+            return result
+    raise WriteConflict(
+        f"A lake transaction kept conflicting with other writers: {message}",
+        hint="Run it again; if it stays so, look for a long writer in `lakehouse status`.",
+    )
+
+
+@contextmanager
+def layer_lock(settings: Settings, *layers: str) -> Iterator[None]:
+    """Hold the writers' lock of whole layers, as dbt does while it builds them."""
+    with _advisory_lock(settings, [f"{layer}.*" for layer in layers]):
+        yield
+
+
+def snapshot_id(connection: duckdb.DuckDBPyConnection) -> int:
+    """Id of the lake's newest snapshot."""
+    row = connection.execute(f"select max(snapshot_id) from ducklake_snapshots('{LAKE}')").fetchone()
+    if row is None or row[0] is None:
+        raise LakeError("The lake has no snapshot.", hint="Run `lakehouse up` to set it up.")
+    return int(row[0])
+
+
+@contextmanager
+def _advisory_lock(settings: Settings, names: Sequence[str]) -> Iterator[None]:
+    """Session-level advisory locks, taken in sorted order so that two writers cannot deadlock."""
+    with psycopg.connect(settings.libpq_url("ducklake"), autocommit=True) as connection:
+        for name in sorted(set(names)):
+            connection.execute(
+                "select pg_advisory_lock(%s, hashtext(%s))", [_LOCK_SPACE, name]
+            )
+        yield  # closing the connection releases the locks, also when this process is killed
+
+
+def _rollback(connection: duckdb.DuckDBPyConnection) -> None:
+    try:
+        connection.execute("rollback")
+    except duckdb.TransactionException:
+        return  # DuckDB had already ended the transaction
+
+
+def _is_conflict(error: duckdb.Error) -> bool:
+    text = str(error).lower()
+    return any(
+        word in text for word in ("conflict", "concurrent", "serializ", "deadlock", "retry")
+    )
