@@ -1,0 +1,223 @@
+"""Builds: which submissions one run of dbt adds to Silver or removes from it.
+
+The builder holds ``lakehouse.lake.layer_lock(settings, "silver")`` from :func:`start_build` to
+:func:`finish_build`: whoever holds it knows that no other build is alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine, delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from lakehouse.errors import BuildError
+from lakehouse.metadata import audit, models, submissions
+from lakehouse.metadata.ids import next_id
+
+
+@dataclass(frozen=True)
+class Build:
+    """A running build. ``pending`` maps a submission id to ``added`` or ``removed``."""
+
+    build_id: str
+    full_refresh: bool
+    started_at: datetime
+    max_queue_id: int
+    pending: Mapping[str, str] = field(default_factory=dict)
+    abandoned: str | None = None
+
+    @property
+    def nothing_to_do(self) -> bool:
+        return not self.pending and not self.full_refresh
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a finished build consumed: submissions that are in Silver now, and that left it."""
+
+    build_id: str
+    status: str
+    integrated: list[str]
+    removed: list[str]
+
+
+def pending(engine: Engine) -> dict[str, str]:
+    """What the next build would add or remove."""
+    with Session(engine) as session:
+        return _queue(session)[0]
+
+
+def start_build(engine: Engine, *, full_refresh: bool, run_id: str | None, actor: str) -> Build:
+    """Register a build over everything in the queue now.
+
+    A build that still counts as running died with its process (see the module's first lines): it
+    is marked failed, and its submissions are in the queue still.
+    """
+    now = datetime.now(UTC)
+    with Session(engine) as session, session.begin():
+        audit.lock(session)
+        abandoned = session.scalar(
+            update(models.Build)
+            .where(models.Build.status == "running")
+            .values(status="failed", finished_at=now, note="abandoned: its process ended")
+            .returning(models.Build.build_id)
+        )
+        changes, max_queue_id = _queue(session)
+        build_id = next_id(session.scalar(select(func.max(models.Build.build_id))), now)
+        session.execute(
+            insert(models.Build),
+            [
+                {
+                    "build_id": build_id,
+                    "started_at": now,
+                    "status": "running",
+                    "full_refresh": full_refresh,
+                    "run_id": run_id,
+                    "max_queue_id": max_queue_id,
+                }
+            ],
+        )
+        if changes:
+            session.execute(
+                insert(models.BuildSubmission),
+                [
+                    {"build_id": build_id, "submission_id": submission_id, "change": change}
+                    for submission_id, change in changes.items()
+                ],
+            )
+        audit.append(
+            session,
+            audit.Event(
+                actor=actor,
+                action="build.started",
+                subject=f"build:{build_id}",
+                after={"full_refresh": full_refresh, "pending": len(changes), "run_id": run_id},
+            ),
+        )
+    return Build(build_id, full_refresh, now, max_queue_id, changes, abandoned)
+
+
+def finish_build(
+    engine: Engine,
+    build_id: str,
+    status: str,
+    snapshot: int | None,
+    *,
+    actor: str = "lakehouse",
+    note: str | None = None,
+) -> Finished:
+    """Close a build with ``status`` ``succeeded`` or ``failed``.
+
+    On success its added submissions become INTEGRATED (unless they were withdrawn or superseded
+    meanwhile: that is in the queue for the next build) and its queue rows are removed, in one
+    transaction. On failure nothing is consumed.
+    """
+    if status not in ("succeeded", "failed"):
+        raise ValueError(f"a build ends as succeeded or failed, not as {status}")
+    with Session(engine) as session, session.begin():
+        audit.lock(session)
+        build = session.get(models.Build, build_id, with_for_update=True)
+        if build is None or build.status != "running":
+            raise BuildError(
+                f"Build {build_id} is not running"
+                + ("." if build is None else f": it is {build.status}."),
+                hint="Another build took over; run the build again.",
+            )
+        build.status, build.finished_at, build.note = status, datetime.now(UTC), note
+        build.silver_snapshot = snapshot
+        integrated: list[str] = []
+        removed: list[str] = []
+        if status == "succeeded":
+            integrated, removed = _consume(session, build, actor)
+        audit.append(
+            session,
+            audit.Event(
+                actor=actor,
+                action=f"build.{status}",
+                subject=f"build:{build_id}",
+                reason=note,
+                after={
+                    "silver_snapshot": snapshot,
+                    "integrated": len(integrated),
+                    "removed": len(removed),
+                },
+            ),
+        )
+    return Finished(build_id, status, integrated, removed)
+
+
+def mark_published(engine: Engine, build_id: str, *, actor: str = "lakehouse") -> list[str]:
+    """Submissions that builds up to this one integrated become PUBLISHED; returns which."""
+    with Session(engine) as session, session.begin():
+        audit.lock(session)
+        candidates = session.scalars(
+            select(models.BuildSubmission.submission_id)
+            .join(models.Build, models.Build.build_id == models.BuildSubmission.build_id)
+            .join(
+                models.Submission,
+                models.Submission.submission_id == models.BuildSubmission.submission_id,
+            )
+            .where(
+                models.Build.status == "succeeded",
+                models.Submission.state == "INTEGRATED",
+                models.BuildSubmission.change == "added",
+            )
+            .group_by(models.BuildSubmission.submission_id)
+            .having(func.max(models.Build.build_id) <= build_id)
+        ).all()
+        return submissions.transition_all(
+            session,
+            candidates,
+            "PUBLISHED",
+            actor=actor,
+            reason=f"published with build {build_id}",
+            only_from="INTEGRATED",
+        )
+
+
+def _queue(session: Session) -> tuple[dict[str, str], int]:
+    """The last change of each queued submission, and the newest queue id."""
+    rows = session.execute(
+        select(
+            models.IntegrationQueue.id,
+            models.IntegrationQueue.submission_id,
+            models.IntegrationQueue.change,
+        ).order_by(models.IntegrationQueue.id)
+    ).all()
+    changes = {row.submission_id: row.change for row in rows}
+    return dict(sorted(changes.items())), rows[-1].id if rows else 0
+
+
+def _consume(session: Session, build: models.Build, actor: str) -> tuple[list[str], list[str]]:
+    changes = {
+        row.submission_id: row.change
+        for row in session.execute(
+            select(models.BuildSubmission.submission_id, models.BuildSubmission.change).where(
+                models.BuildSubmission.build_id == build.build_id
+            )
+        )
+    }
+    added = [name for name, change in changes.items() if change == "added"]
+    removed = [name for name, change in changes.items() if change == "removed"]
+    for names, in_silver in ((added, True), (removed, False)):
+        session.execute(
+            update(models.Submission)
+            .where(models.Submission.submission_id.in_(names))
+            .values(in_silver=in_silver)
+            .execution_options(synchronize_session=False)
+        )
+    integrated = submissions.transition_all(
+        session,
+        added,
+        "INTEGRATED",
+        actor=actor,
+        reason=f"built into Silver by build {build.build_id}",
+        only_from="LANDED",
+    )
+    session.execute(
+        delete(models.IntegrationQueue).where(models.IntegrationQueue.id <= build.max_queue_id)
+    )
+    return integrated, removed
