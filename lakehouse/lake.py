@@ -36,16 +36,19 @@ _BACKOFF_SECONDS = 0.05
 _LOCK_SPACE = 0x1A4E
 
 
-def connect(settings: Settings, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+def connect(
+    settings: Settings, *, read_only: bool = False, snapshot: int | None = None
+) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB with the lake attached as ``lake`` and made the default.
 
-    Nothing is downloaded: extensions are loaded from their wheels. Raises :class:`LakeError` when
-    the catalog or the store cannot be reached.
+    ``snapshot`` attaches the lake as it was then (read-only). Nothing is downloaded: extensions are
+    loaded from their wheels. Raises :class:`LakeError` when the catalog or the store cannot be
+    reached.
     """
     connection = duckdb.connect(":memory:", config=engine_settings(settings))
     try:
         prepare(connection, settings)
-        attach(connection, settings, read_only=read_only)
+        attach(connection, settings, read_only=read_only, snapshot=snapshot)
     except duckdb.Error as error:
         connection.close()
         raise LakeError(
@@ -81,12 +84,15 @@ def prepare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
 
 
 def attach(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool = False
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    *,
+    read_only: bool = False,
+    snapshot: int | None = None,
 ) -> None:
-    """Attach the lake, make it the default, and make its schemas where they are missing."""
-    connection.execute(
-        f"attach '{catalog_uri(settings)}' as {LAKE} ({attach_options(settings, read_only)})"
-    )
+    """Attach the lake and make it the default."""
+    options = attach_options(settings, read_only=read_only, snapshot=snapshot)
+    connection.execute(f"attach '{catalog_uri(settings)}' as {LAKE} ({options})")
     connection.execute(f"use {LAKE}")
 
 
@@ -101,10 +107,15 @@ def data_path(settings: Settings) -> str:
     return f"{settings.store_folder}/lake/tables/"
 
 
-def attach_options(settings: Settings, read_only: bool = False) -> str:
+def attach_options(
+    settings: Settings, *, read_only: bool = False, snapshot: int | None = None
+) -> str:
+    """Options of the ATTACH statement, for this module and for dbt's profile."""
     options = [f"data_path '{data_path(settings)}'", "data_inlining_row_limit 0"]
     if read_only:
         options.append("read_only")
+    if snapshot is not None:
+        options.append(f"snapshot_version {int(snapshot)}")
     return ", ".join(options)
 
 

@@ -1,0 +1,59 @@
+"""Entry point of the ``lakehouse`` command: composes the groups and turns errors into exit codes.
+
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 a quality check blocked publishing · 4 done, but
+something is in quarantine or needs review · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+
+from lakehouse.cli import admin, drops, pipeline, query, service, views
+from lakehouse.cli.console import errors_console
+from lakehouse.errors import LakehouseError, QualityError
+
+EXIT_FAILED = 1
+EXIT_BLOCKED = 3
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="lakehouse",
+    help="A lakehouse for health and life-science data: raw drops in, trusted tables out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+for group in (pipeline, drops, query, service, admin):
+    group.add_to(app)
+app.add_typer(views.app, name="views", rich_help_panel="SQL on FHIR")
+
+
+def main() -> None:
+    """Run the command and exit with its code."""
+    _log_quietly()
+    try:
+        app()
+    except QualityError as error:
+        errors_console.print(f"[bold red]Blocked:[/] {error}", highlight=False)
+        sys.exit(EXIT_BLOCKED)
+    except LakehouseError as error:
+        errors_console.print(f"[bold red]Error:[/] {error}", highlight=False, markup=True)
+        sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        errors_console.print("Interrupted. What was done is kept; run the command again to go on.")
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _log_quietly() -> None:
+    from lakehouse.privacy import quiet_libraries
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    quiet_libraries()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Commands that read: ``sql`` and ``walkthrough``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from lakehouse.cli.console import console, errors_console, table
+from lakehouse.errors import LakeError
+
+_PANEL = "Look"
+_TERMINAL_ROWS = 100
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(rich_help_panel=_PANEL)(sql)
+    app.command(rich_help_panel=_PANEL)(walkthrough)
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="A query in DuckDB's SQL; `-` reads it from stdin.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of rows.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
+    at: Annotated[
+        int | None, typer.Option(help="Read the lake as it was at this snapshot id.")
+    ] = None,
+) -> None:
+    """Query the lake (bronze, silver, gold, marts), read-only.
+
+    Example: lakehouse sql "select type_display, count(*) from silver.encounter group by all"
+    """
+    import duckdb
+
+    from lakehouse import lake
+    from lakehouse.platform import open_platform
+
+    text = sys.stdin.read() if query == "-" else query
+    platform = open_platform()
+    with lake.connect(platform.settings, read_only=True, snapshot=at) as connection:
+        try:
+            relation = connection.execute(text)
+        except duckdb.Error as error:
+            raise LakeError(f"The query failed: {error}") from None
+        columns = [column[0] for column in relation.description or []]
+        if as_csv:
+            import csv
+
+            writer = csv.writer(sys.stdout)
+            writer.writerow(columns)
+            while rows := relation.fetchmany(10_000):
+                writer.writerows(rows)
+        elif as_json:
+            _write_json(relation, columns)
+        else:
+            rows = relation.fetchmany(_TERMINAL_ROWS + 1)
+            console.print(table(None, columns, rows[:_TERMINAL_ROWS]))
+            if len(rows) > _TERMINAL_ROWS:
+                errors_console.print(
+                    f"[dim]the first {_TERMINAL_ROWS} rows; --json or --csv print all[/]"
+                )
+
+
+def _write_json(relation: object, columns: list[str]) -> None:
+    """A JSON list, streamed: one row a line."""
+    separator = "["
+    while rows := relation.fetchmany(10_000):  # type: ignore[attr-defined]
+        for row in rows:
+            line = json.dumps(dict(zip(columns, row, strict=True)), default=str, ensure_ascii=False)
+            sys.stdout.write(f"{separator}{line}")
+            separator = ",\n "
+    sys.stdout.write("[]\n" if separator == "[" else "]\n")
+
+
+def walkthrough(
+    patient: Annotated[
+        str | None,
+        typer.Option(help="A patient_id; default: the patient with the richest record."),
+    ] = None,
+) -> None:
+    """One patient from raw file to mart, in the terminal: what each layer makes of the data."""
+    from lakehouse.cli.walkthrough import walk
+    from lakehouse.platform import open_platform
+
+    walk(open_platform(), patient)
+
+

@@ -1,0 +1,68 @@
+"""Opening the platform: settings, metadata engine and object store in one value.
+
+Command line, Dagster and hub all start here, so that each sees the same stores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse import databases, embedded, lake, metadata
+from lakehouse.settings import Settings, load_settings
+from lakehouse.storage import ObjectStore, open_store
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What work needs: every function that does work takes one of these parts as an argument."""
+
+    settings: Settings
+    engine: Engine
+    store: ObjectStore
+
+
+def open_platform(settings: Settings | None = None) -> Platform:
+    """The platform of ``settings`` (default: the environment's).
+
+    Without POSTGRES_URL the embedded server is started and set up on first use; with it, the server
+    must have been set up by ``lakehouse init``.
+    """
+    settings = settings or load_settings()
+    uses_embedded = settings.postgres_url is None
+    settings = embedded.ensure_running(settings)
+    if uses_embedded:
+        _set_up_once(settings)
+    return Platform(settings, metadata.engine(settings), open_store(settings))
+
+
+def set_up(settings: Settings) -> None:
+    """Databases, migrations, lake schemas and the store's areas; idempotent."""
+    databases.ensure(settings)
+    metadata.migrate(settings)
+    open_store(settings).prepare()
+    lake.initialise(settings)
+
+
+def _set_up_once(settings: Settings) -> None:
+    """Set up where this version has not done so yet; a marker beside the data saves the check."""
+    marker = embedded.data_folder(settings) / f"lakehouse-{_version()}.ready"
+    if marker.exists() and settings.store_folder.exists():
+        return
+    set_up(settings)
+    marker.touch()
+
+
+def _version() -> str:
+    migrations = sorted((PROJECT_ROOT / "alembic" / "versions").glob("*.py"))
+    digest = hashlib.sha256()
+    for migration in migrations:
+        digest.update(migration.read_bytes())
+    return digest.hexdigest()[:12]

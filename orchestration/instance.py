@@ -1,0 +1,110 @@
+"""The persistent Dagster instance of the no-Docker mode.
+
+Its home is ``<home>/dagster``; runs, events and schedules are kept in the Postgres database
+``dagster``. In the compose stack DAGSTER_HOME is set and its own dagster.yaml is used instead.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from lakehouse.settings import Settings
+from orchestration.vocabulary import LAKE_WRITER_POOL, LANDING_POOL, PUBLISH_POOL
+
+_DAGSTER_YAML = """\
+# Written by `lakehouse`; the compose stack has its own in docker/dagster/.
+telemetry:
+  enabled: false
+
+storage:
+  postgres:
+    postgres_url:
+      env: DAGSTER_POSTGRES_URL
+
+compute_logs:
+  module: dagster._core.storage.local_compute_log_manager
+  class: LocalComputeLogManager
+  config:
+    base_dir:
+      env: DAGSTER_COMPUTE_LOGS
+
+local_artifact_storage:
+  module: dagster._core.storage.root
+  class: LocalArtifactStorage
+  config:
+    base_dir:
+      env: DAGSTER_ARTIFACTS
+
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 180
+  max_resume_run_attempts: 0
+  poll_interval_seconds: 30
+
+concurrency:
+  pools:
+    granularity: op
+  runs:
+    max_concurrent_runs: 4
+
+retention:
+  sensor:
+    purge_after_days: {skipped: 1, failure: 30, success: 30}
+  schedule:
+    purge_after_days: 30
+"""
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Environment variables with which any Dagster process finds this instance."""
+    if os.environ.get("DAGSTER_HOME") and settings.postgres_url and "DAGSTER_POSTGRES_URL" in os.environ:
+        return {"DAGSTER_HOME": os.environ["DAGSTER_HOME"]}
+    home = settings.home.resolve() / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    configuration = home / "dagster.yaml"
+    if not configuration.exists() or configuration.read_text(encoding="utf-8") != _DAGSTER_YAML:
+        configuration.write_text(_DAGSTER_YAML, encoding="utf-8")
+    return {
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_POSTGRES_URL": settings.libpq_url("dagster"),
+        "DAGSTER_COMPUTE_LOGS": str(home / "compute_logs"),
+        "DAGSTER_ARTIFACTS": str(home / "artifacts"),
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+    }
+
+
+@contextmanager
+def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """The instance, with the pools' limits set."""
+    os.environ.update(environment(settings))
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
+    warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    with dg.DagsterInstance.get() as instance:
+        set_pool_limits(instance, settings)
+        yield instance
+
+
+def set_pool_limits(instance: dg.DagsterInstance, settings: Settings) -> None:
+    """One writer per lake layer and one publisher at a time; as many landings as is set."""
+    limits = {
+        LAKE_WRITER_POOL: 1,
+        PUBLISH_POOL: 1,
+        LANDING_POOL: settings.landing_processes,
+    }
+    known = instance.event_log_storage.get_pool_limits()
+    current = {limit.name: limit.limit for limit in known}
+    for pool, limit in limits.items():
+        if current.get(pool) != limit:
+            instance.event_log_storage.set_concurrency_slots(pool, limit)
+
+
+def artifacts_folder(settings: Settings) -> Path:
+    return settings.home.resolve() / "dagster" / "artifacts"
