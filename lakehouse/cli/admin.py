@@ -1,0 +1,89 @@
+"""Commands for whoever runs the platform: ``init``, ``audit``, ``maintain``, ``docs``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lakehouse.cli.console import console, table
+
+_PANEL = "Administration"
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (init, audit, maintain, docs):
+        app.command(rich_help_panel=_PANEL)(command)
+
+
+def init() -> None:
+    """Databases, migrations, lake schemas and the store's areas; safe to repeat."""
+    from lakehouse import embedded
+    from lakehouse.platform import set_up
+    from lakehouse.settings import load_settings
+
+    set_up(embedded.ensure_running(load_settings()))
+    console.print("Set up.")
+
+
+def audit(
+    subject: Annotated[
+        str | None, typer.Argument(help="kind:id, as submission:2026…; default: verify the chain.")
+    ] = None,
+) -> None:
+    """The audit trail: verify its hash chain, or show the history of one subject."""
+    from sqlalchemy.orm import Session
+
+    from lakehouse.metadata import audit as trail
+    from lakehouse.platform import open_platform
+
+    engine = open_platform().engine
+    if subject is None:
+        chain = trail.verify(engine)
+        if chain.intact:
+            console.print(f"{chain.events:,} events, intact. Head: {chain.head}")
+            return
+        console.print(
+            f"[red]Broken at event {chain.broken_at}:[/] it {chain.problem}. "
+            f"The {chain.events:,} events before it are intact."
+        )
+        raise typer.Exit(1)
+    with Session(engine) as session:
+        events = trail.history(session, subject)
+        console.print(
+            table(
+                subject,
+                ("when", "who", "what", "why"),
+                [(e.occurred_at, e.actor, e.action, e.reason) for e in events],
+            )
+        )
+
+
+def maintain() -> None:
+    """Compact the lake's files, expire old snapshots, remove files nobody needs."""
+    from lakehouse import maintenance
+    from lakehouse.platform import open_platform
+
+    platform = open_platform()
+    report = maintenance.run(platform.settings)
+    console.print(
+        f"{report.files_merged} file(s) merged, {report.snapshots_expired} snapshot(s) expired, "
+        f"{report.files_removed} file(s) removed in {report.seconds:.1f} s."
+    )
+
+
+def docs(
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether the generated documents are current.")
+    ] = False,
+) -> None:
+    """Write the generated documents: data dictionary and corpus contract."""
+    from lakehouse.documents import write_documents
+
+    changed = write_documents(check=check)
+    for path in changed:
+        console.print(f"   {'differs' if check else 'written'}: {path}")
+    if check and changed:
+        raise typer.Exit(1)
+    if not changed:
+        console.print("All generated documents are current.")

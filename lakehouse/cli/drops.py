@@ -1,0 +1,131 @@
+"""Commands about drops and submissions: ``drop``, ``status``, ``review``, ``withdraw``, ``quarantine``."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lakehouse.cli.console import console, print_json, table
+
+_PANEL = "Drops"
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (drop, status, quarantine, review, withdraw):
+        app.command(rich_help_panel=_PANEL)(command)
+
+
+def actor() -> str:
+    """Who runs this command, as the audit trail names it."""
+    return f"person:{getpass.getuser()}"
+
+
+def drop(
+    folder: Annotated[
+        Path, typer.Argument(exists=True, file_okay=True, help="A folder (or one file) of raw files.")
+    ],
+    submitter: Annotated[str, typer.Option(help="Who sends it.")] = "local",
+    file_type: Annotated[
+        str, typer.Option(help="What it is; content decides in the end.")
+    ] = "mixed",
+    drop_id: Annotated[str | None, typer.Option(help="Name of the drop; default: the folder's.")] = None,
+    close: Annotated[
+        bool, typer.Option(help="Write _SUCCESS at the end, so that the drop closes at once.")
+    ] = True,
+) -> None:
+    """Put files into the inbox, as any S3 client would. `lakehouse run` takes it from there."""
+    from ingestion.intake.drop import put_drop
+    from lakehouse.platform import open_platform
+
+    platform = open_platform()
+    report = put_drop(
+        platform.store,
+        folder,
+        group="/".join((submitter, file_type, drop_id or folder.resolve().stem)),
+        close=close,
+    )
+    console.print(
+        f"{report.written} file(s) put into [bold]{report.prefix}[/], "
+        f"{report.unchanged} already there ({report.bytes / 1e6:,.1f} MB)."
+    )
+    if report.written:
+        console.print("Next: [bold]lakehouse run[/] (or wait for the sensor of `make up`).")
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Where everything stands: drops, submissions, quarantine, last build, checks and publish."""
+    from lakehouse.cli.summary import show_status
+    from lakehouse.metadata.status import status as read_status
+    from lakehouse.platform import open_platform
+
+    report = read_status(open_platform().engine)
+    if as_json:
+        print_json(report)
+    else:
+        show_status(report)
+
+
+def quarantine(
+    submission: Annotated[str | None, typer.Argument(help="A submission; default: all.")] = None,
+    names: Annotated[
+        bool, typer.Option(help="Show file names: they may hold names of patients.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+) -> None:
+    """What was not taken: reason, place and what to do about it."""
+    from lakehouse.metadata.status import quarantined
+    from lakehouse.platform import open_platform
+    from lakehouse.privacy import ref
+
+    rows = quarantined(open_platform().engine, submission_id=submission, limit=limit)
+    console.print(
+        table(
+            None,
+            ("submission", "file", "position", "reason", "records", "detail"),
+            [
+                (
+                    row.submission_id,
+                    row.path if names else ref(row.path),
+                    row.position,
+                    row.reason,
+                    row.record_count,
+                    row.detail,
+                )
+                for row in rows
+            ],
+        )
+    )
+
+
+def review(
+    submission: Annotated[str, typer.Argument(help="A submission in NEEDS_REVIEW.")],
+    path: Annotated[str, typer.Argument(help="The file, as `lakehouse status` names it.")],
+    file_type: Annotated[str, typer.Argument(help="What the file is.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")],
+) -> None:
+    """Say what an ambiguous file is, so that its submission can go on."""
+    from ingestion.intake import resolve_review
+    from lakehouse.platform import open_platform
+
+    platform = open_platform()
+    resolve_review(
+        platform.engine, submission, path, file_type, actor=actor(), reason=reason
+    )
+    console.print("Noted. Next: [bold]lakehouse run[/].")
+
+
+def withdraw(
+    submission: Annotated[str, typer.Argument(help="The submission to withdraw.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")],
+) -> None:
+    """Withdraw a submission: after the next build everything reads as if it had never come."""
+    from ingestion.intake import withdraw as withdraw_submission
+    from lakehouse.platform import open_platform
+
+    withdraw_submission(open_platform().engine, submission, reason=reason, actor=actor())
+    console.print("Withdrawn. Next: [bold]lakehouse run[/] takes it out of Silver, Gold and marts.")

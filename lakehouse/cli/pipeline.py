@@ -1,0 +1,164 @@
+"""Commands that work: ``demo``, ``run`` and each step by itself."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lakehouse.cli.console import console, print_json, progress_lines
+
+_PANEL = "Pipeline"
+_SAMPLES = Path(__file__).resolve().parents[2] / "samples" / "drops"
+
+AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (demo, run, land, build, check, publish, verify):
+        app.command(rich_help_panel=_PANEL)(command)
+
+
+def demo() -> None:
+    """Put the sample drops into the inbox and run the whole pipeline on them."""
+    from ingestion.intake.drop import put_drop
+    from lakehouse.platform import open_platform
+
+    started = time.monotonic()
+    console.print("[bold]The sample drops[/] (samples/README.md says what each holds)")
+    platform = open_platform()
+    for folder in sorted(path for path in _SAMPLES.glob("*/*/*") if path.is_dir()):
+        group = folder.relative_to(_SAMPLES).as_posix()
+        report = put_drop(platform.store, folder, group=group, close=True)
+        word = f"{report.written} file(s) put" if report.written else "already there"
+        console.print(f"   inbox/{group:<44} [dim]{word}[/]")
+    console.print()
+    _run(platform, started)
+    console.print(
+        "\n[bold]Next[/]\n"
+        "   make up                 the Dagster UI on this data, with the inbox watched\n"
+        "   lakehouse walkthrough   one patient from raw file to mart\n"
+        '   lakehouse sql "select * from gold.encounter_summary limit 3"\n'
+        "   [dim](the command is .venv/bin/lakehouse)[/]"
+    )
+
+
+def run(
+    as_json: AsJson = False,
+    full_refresh: Annotated[
+        bool, typer.Option(help="Build Silver anew from Bronze instead of what was touched.")
+    ] = False,
+) -> None:
+    """Everything pending: register closed drops, land, build, check, publish."""
+    from lakehouse.platform import open_platform
+
+    started = time.monotonic()
+    _run(open_platform(), started, as_json=as_json, full_refresh=full_refresh)
+
+
+def _run(platform, started: float, *, as_json: bool = False, full_refresh: bool = False) -> None:  # type: ignore[no-untyped-def]
+    """Run what is pending and show the summary."""
+    from ingestion.intake import pending_groups
+    from lakehouse.cli.summary import Summary, show_summary, summarise
+    from lakehouse.metadata import work
+
+    if not (full_refresh or pending_groups(platform.store, platform.engine, platform.settings) or work.pending(platform.engine)):
+        summary: Summary = summarise(platform, run=None, seconds=time.monotonic() - started)
+    else:
+        with progress_lines(quiet=as_json):
+            from orchestration.runner import run_pending
+
+            done = run_pending(platform, full_refresh=full_refresh)
+        summary = summarise(platform, run=done, seconds=time.monotonic() - started)
+    if as_json:
+        print_json(summary)
+    else:
+        show_summary(summary)
+
+
+def land(
+    submission: Annotated[list[str] | None, typer.Argument(help="Submissions; default: all staged.")] = None,
+) -> None:
+    """Land staged submissions in Bronze (a submission named again is landed again)."""
+    from lakehouse.platform import open_platform
+
+    platform = open_platform()
+    with progress_lines():
+        from orchestration.instance import open_instance
+        from orchestration.runner import PipelineRun, land_staged
+
+        done = PipelineRun()
+        with open_instance(platform.settings) as instance:
+            land_staged(platform, instance, done, only=submission)
+    console.print(f"{len(done.landed)} landed, {len(done.failed)} failed.")
+    if done.failed:
+        raise typer.Exit(1)
+
+
+def build(
+    full_refresh: Annotated[
+        bool, typer.Option(help="Build Silver anew from Bronze instead of what was touched.")
+    ] = False,
+) -> None:
+    """Build Silver and Gold from what was landed or withdrawn, and check them; do not publish."""
+    _job("transform", full_refresh=full_refresh)
+
+
+def check() -> None:
+    """Run all quality suites on Silver and Gold as they are now."""
+    from lakehouse.cli.summary import show_checks
+    from lakehouse.metadata.status import latest_checks
+    from lakehouse.platform import open_platform
+
+    _job("check")
+    show_checks(latest_checks(open_platform().engine))
+
+
+def publish(
+    rollback: Annotated[
+        bool, typer.Option(help="Re-point the views to the previous publish instead.")
+    ] = False,
+) -> None:
+    """Publish the marts to Postgres, or go back to the previous publish."""
+    from lakehouse.cli.drops import actor
+    from lakehouse.platform import open_platform
+
+    if not rollback:
+        _job("publish")
+        return
+    from publishing import rollback as roll_back
+
+    platform = open_platform()
+    report = roll_back(platform.settings, platform.engine, actor=actor())
+    console.print(f"The views read publish {report.schema_name} again.")
+
+
+def verify() -> None:
+    """Compare the published marts with the lake, and check the audit chain."""
+    from lakehouse.metadata import audit
+    from lakehouse.platform import open_platform
+    from publishing import verify as verify_published
+
+    platform = open_platform()
+    report = verify_published(platform.settings, platform.engine)
+    chain = audit.verify(platform.engine)
+    for name, counts in sorted(report.tables.items()):
+        console.print(f"   {name:<40} {counts.published:>10,} published  {counts.expected:>10,} expected")
+    console.print(
+        f"   audit chain: {chain.events:,} events, " + ("intact" if chain.intact else f"broken at event {chain.broken_at}")
+    )
+    if not (report.ok and chain.intact):
+        raise typer.Exit(1)
+
+
+def _job(name: str, *, full_refresh: bool = False) -> None:
+    from lakehouse.platform import open_platform
+
+    platform = open_platform()
+    with progress_lines():
+        from orchestration.runner import run_job
+
+        done = run_job(platform, name, full_refresh=full_refresh)
+    console.print(f"Done in {done.seconds.get('total', 0.0):.1f} s (run {done.run_ids[-1]}).")

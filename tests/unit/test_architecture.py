@@ -1,0 +1,105 @@
+"""The import rules of the architecture, held by reading the imports of every module.
+
+Dependencies point one way: orchestration and the command line may use everything; ingestion,
+quality and publishing use the core; the core uses none of them; sql_on_fhir uses nothing of ours.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = {"lakehouse", "ingestion", "sql_on_fhir", "quality", "publishing", "orchestration", "hub"}
+
+#: Package → packages of ours that it may import.
+MAY_IMPORT = {
+    "sql_on_fhir": set(),
+    "lakehouse": {"sql_on_fhir"},
+    "ingestion": {"lakehouse"},
+    "quality": {"lakehouse"},
+    "publishing": {"lakehouse", "quality"},
+    "hub": {"lakehouse"},
+    "orchestration": {"lakehouse", "ingestion", "quality", "publishing"},
+}
+#: The composition root: the command line may import everything.
+COMMAND_LINE = ROOT / "lakehouse" / "cli"
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(module: Path) -> set[str]:
+    """Top-level names that ``module`` imports, anywhere in its text."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module.partition(".")[0])
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            raise AssertionError(f"{module.relative_to(ROOT)} uses a relative import")
+    return names
+
+
+@pytest.mark.parametrize("package", sorted(MAY_IMPORT))
+def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
+    allowed = MAY_IMPORT[package] | {package}
+    wrong = [
+        f"{module.relative_to(ROOT)} imports {name}"
+        for module in modules(package)
+        if not module.is_relative_to(COMMAND_LINE)
+        for name in imported(module) & OURS
+        if name not in allowed
+    ]
+    assert wrong == []
+
+
+def test_only_orchestration_imports_dagster() -> None:
+    wrong = [
+        str(module.relative_to(ROOT))
+        for package in OURS - {"orchestration"}
+        for module in modules(package)
+        if any(name.startswith("dagster") for name in imported(module))
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("folder", ["dbt", "alembic", "superset"])
+def test_folders_named_as_libraries_do_not_shadow_them(folder: str) -> None:
+    assert not (ROOT / folder / "__init__.py").exists()
+
+
+def test_no_module_is_named_for_nothing() -> None:
+    forbidden = {"utils.py", "helpers.py", "common.py", "misc.py", "manager.py", "handler.py"}
+    found = [str(path) for package in OURS for path in modules(package) if path.name in forbidden]
+    assert found == []
+
+
+def test_every_module_says_what_lives_in_it() -> None:
+    silent = [
+        str(module.relative_to(ROOT))
+        for package in OURS
+        for module in modules(package)
+        if module.read_text(encoding="utf-8").strip()
+        and ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) is None
+    ]
+    assert silent == []
+
+
+def test_no_error_is_swallowed_whole() -> None:
+    wrong = []
+    for package in OURS:
+        for module in modules(package):
+            for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+                if not isinstance(node, ast.ExceptHandler):
+                    continue
+                bare = node.type is None
+                broad = isinstance(node.type, ast.Name) and node.type.id == "Exception"
+                silent = len(node.body) == 1 and isinstance(node.body[0], ast.Pass)
+                if bare or (broad and silent):
+                    wrong.append(f"{module.relative_to(ROOT)}:{node.lineno}")
+    assert wrong == []
