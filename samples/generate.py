@@ -5,9 +5,9 @@ recent years and moved to invented places; notes, ECGs, genomics, imaging and DI
 then two later drops correct and break things. The same seeds give the same bytes. What each drop
 must lead to is written to `expected.json`, which the tests compare with the files themselves.
 
-    python -m venv .samples-venv
-    .samples-venv/bin/pip install --require-hashes -r samples/requirements.txt
-    .samples-venv/bin/python samples/generate.py
+    python -m venv samples/.venv
+    samples/.venv/bin/pip install --require-hashes -r samples/requirements.txt
+    samples/.venv/bin/python samples/generate.py
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from making import clinical, corrections, dicom, packing
 from making.broken import BrokenFile, break_things
-from making.fhir import Resource, name_of, references_in
-from making.population import Cohort, Record, record_of, simulate
+from making.fhir import Resource, encounter_of, name_of, references_in
+from making.population import Cohort, Record, living_and_one_who_died, record_of, simulate
 
 HERE = Path(__file__).parent
 SEED = 20260115
@@ -59,20 +59,33 @@ class Sample:
 
 
 def make_cohort(cohort: Cohort, scratch: Path, *, first_key: int, oldest: str) -> Sample:
-    """Nine patients of any age and one of `oldest`, trimmed and localised."""
-    lives = simulate(scratch / cohort.name, 9, cohort.seed, "3-85")[:9]
-    lives += simulate(scratch / f"{cohort.name}-oldest", 1, cohort.seed + 50, oldest)[:1]
+    """Nine patients, one of them dead, and one of the ages `oldest`; trimmed and localised."""
+    lives = simulate(scratch / cohort.name, 16, cohort.seed, "3-85")
+    lives = living_and_one_who_died(lives, 9)
+    elders = simulate(scratch / f"{cohort.name}-oldest", 6, cohort.seed + 50, oldest)
+    lives += living_and_one_who_died(elders, 2)[:1]
     shared: dict[str, Resource] = {}
     records = [
         record_of(life, f"{first_key + i:02}", cohort, shared, evening=i == 4)
         for i, life in enumerate(lives)
     ]
-    return Sample(cohort, records, shared)
+    simulated = [
+        (record, study, clinical.simulated_study(study))
+        for record in records
+        for study in record.of_type("ImagingStudy")
+    ]
+    # Two of three of the simulator's own X-rays come with their picture.
+    simulated = [
+        (record, study, spec if spec.modality == "DX" and i % 3 else replace(spec, dicom=False))
+        for i, (record, study, spec) in enumerate(simulated)
+    ]
+    return Sample(cohort, records, shared, simulated)
 
 
 def enrich(sample: Sample, studies: tuple[str, ...], ecgs: tuple[clinical.Ecg, ...]) -> None:
     """Add what Synthea does not make. Who gets what depends on the order of patients only."""
     grown_up = [r for r in sample.records if r.born.year < 2000 and len(r.note_encounters) > 3]
+    clinical.leave_open(sample.records[1])
     clinical.write_notes(sample.records)
     for record, study in zip(_in_turn(grown_up), studies, strict=False):
         encounter = record.note_encounters[-2]
@@ -187,13 +200,6 @@ def write_imaging(samples: Iterable[Sample], folder: Path) -> dict[str, Any]:
                 lender = record
             else:
                 without.append(uid)
-        own = {clinical.study_uid(s) for _, s, _ in sample.imaging}
-        without += [
-            uid
-            for record in sample.records
-            for uid in map(clinical.study_uid, record.of_type("ImagingStudy"))
-            if uid not in own
-        ]
     assert lender is not None
     orphan = clinical.add_imaging_study(lender, "us-carotid", lender.note_encounters[-1])
     lender.resources.remove(orphan)
@@ -206,7 +212,7 @@ def write_imaging(samples: Iterable[Sample], folder: Path) -> dict[str, Any]:
     }
 
 
-def write_corrections(drop: corrections.Corrections, folder: Path) -> None:
+def write_corrections(drop: corrections.Corrections, first: Path, folder: Path) -> None:
     """Updates as PUTs, late versions and re-sent resources as NDJSON, deletions as DELETEs."""
     packing.write(
         folder / "01-updates.json", packing.to_json(packing.batch(drop.updates), indent=1)
@@ -217,6 +223,9 @@ def write_corrections(drop: corrections.Corrections, folder: Path) -> None:
         packing.to_json(packing.deletions(drop.deleted, corrections.SENT_AT), indent=1),
     )
     packing.write(folder / "04-sent-again.ndjson.zst", packing.to_ndjson(drop.resent))
+    assert drop.resent_whole is not None
+    (sent,) = first.glob(f"patient-{drop.resent_whole.key}.*")
+    shutil.copyfile(sent, folder / f"05-again-{sent.name}")
 
 
 def write_broken(files: list[BrokenFile], folder: Path) -> None:
@@ -236,7 +245,15 @@ def expected(
     first = [name_of(r) for r in [*a.everything(), *b.everything()]]
     if len(first) != len(set(first)):
         raise ValueError("two resources of the first drops share a type and an id")
-    after = (set(first) | {n for f in broken for n in f.good}) - set(drop.deleted)
+    again = {name_of(r) for r in drop.resent}
+    if drop.resent_whole is not None:
+        again |= {name_of(r) for r in drop.resent_whole.everything()}
+    if again & set(drop.deleted):
+        raise ValueError("a resource is deleted and sent again in one drop")
+    live = {name_of(r): r for r in [*a.everything(), *b.everything(), *drop.updates]}
+    for name in drop.deleted:
+        del live[name]
+    after = set(live) | {n for f in broken for n in f.good}
     return {
         "seed": SEED,
         "first_drops": {
@@ -248,8 +265,11 @@ def expected(
             "updated": drop.what,
             "deleted": sorted(drop.deleted),
             "late_older_versions": [name_of(r) for r in drop.stale],
-            "sent_again": len(drop.resent),
+            "sent_again": len(again),
         },
+        "notes": notes_in(live.values()),
+        "ecg": {"reports": 3, "lone_observations": 1, "with_waveform": 3},
+        "genomic_reports": {"total": 3, "with_pathogenic_variant": 1},
         "broken": [f.expectation() for f in broken],
         "dicom": imaging,
         "dangling_references": [*a.dangling, *b.dangling],
@@ -258,6 +278,20 @@ def expected(
 
 def _by_type(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(n.partition("/")[0] for n in names).items()))
+
+
+def notes_in(resources: Iterable[Resource]) -> dict[str, int]:
+    """Distinct notes, one per encounter and text, whichever resource carries them."""
+    notes = {}
+    for resource in resources:
+        for text in clinical.note_texts(resource):
+            notes[encounter_of(resource), text] = None
+    texts = [text for _, text in notes]
+    return {
+        "distinct": len(texts),
+        "with_four_sections": sum(all(s in t for s in clinical.FOUR_SECTIONS) for t in texts),
+        "under_100_characters": sum(len(t) < 100 for t in texts),
+    }
 
 
 def check_references(*samples: Sample) -> None:
@@ -304,7 +338,7 @@ def main() -> None:
     broken = break_things(b.records[0], some_dicom)
     write_cohort_a(a, drops / DROP_A)
     write_cohort_b(b, drops / DROP_B)
-    write_corrections(drop, drops / DROP_CORRECTIONS)
+    write_corrections(drop, drops / DROP_A, drops / DROP_CORRECTIONS)
     write_broken(broken, drops / DROP_BROKEN)
     summary = expected(a, b, drop, broken, imaging)
     (output / "expected.json").write_bytes(packing.to_json(summary, indent=1))

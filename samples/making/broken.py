@@ -156,14 +156,15 @@ def _odd_lines(shop: _Workshop) -> list[BrokenFile]:
     a, b, c, d, e, f = (shop.good() for _ in range(6))
     spelled = shop.resent(note=[{"text": "contrôlée"}])
     latin = to_json(spelled).decode().encode("latin-1")
-    not_json = to_json(shop.resent()).replace(b'"value":', b'"value":NaN,"was":', 1)
+    odd_number = shop.resent()
+    not_json = to_json(odd_number).replace(b'"value":', b'"value":NaN,"was":', 1)
     return [
         BrokenFile("latin1-line.ndjson", to_ndjson([a]) + latin + to_ndjson([b]),
                    "line 2 is encoded in Latin-1", _names(a, b), 1, _names(spelled)),
         BrokenFile("odd-lines.ndjson",
                    to_ndjson([c]) + not_json + b"\n" + to_ndjson([d]) + b"null\n" + to_ndjson([e]),
                    "line 2 holds the number NaN, line 3 is blank (no fault), line 5 is null",
-                   _names(c, d, e), 2),
+                   _names(c, d, e), 2, _names(odd_number)),
         BrokenFile("truncated-last-line.ndjson",
                    to_ndjson([f]) + to_json(shop.resent())[:150],
                    "line 2 is cut off", _names(f), 1),

@@ -28,7 +28,7 @@ from making.fhir import (
     quantity,
     reference,
 )
-from making.population import Record
+from making.population import BLOOD_PRESSURE_PANEL, Record
 
 NOTE_CODE = concept(LOINC, "34117-2", "History and physical note")
 FOUR_SECTIONS = ("# Chief Complaint/Subjective", "# Objective", "# Assessment", "# Plan")
@@ -113,9 +113,11 @@ def note_resources(record: Record, encounter: Resource, text: str) -> list[Resou
     return [document, report]
 
 
-def note_text(document: Resource) -> str:
-    """The decoded text of a DocumentReference made here."""
-    return base64.b64decode(document["content"][0]["attachment"]["data"]).decode("utf-8")
+def note_texts(resource: Resource) -> list[str]:
+    """The decoded plain texts that a DocumentReference or DiagnosticReport carries."""
+    attachments = [c["attachment"] for c in resource.get("content", [])]
+    attachments += resource.get("presentedForm", [])
+    return [base64.b64decode(a["data"]).decode("utf-8") for a in attachments]
 
 
 def _sectioned_note(record: Record, encounter: Resource, rng: random.Random) -> str:
@@ -123,8 +125,7 @@ def _sectioned_note(record: Record, encounter: Resource, rng: random.Random) -> 
     date = encounter["period"]["start"][:10]
     sections = (
         [
-            *found.conditions[:3],
-            "",
+            *([*found.conditions[:3], ""] if found.conditions else []),
             f"{record.display_name} is a {_age(record, date)} {record.patient['gender']} who "
             f"{rng.choice(_COMPLAINTS)}.",
             f"Patient has a history of {_listed(found.history) or 'no major illness'}.",
@@ -232,7 +233,7 @@ def _report(record: Record, encounter: Resource, what: str, **content: Any) -> R
         **_base(record, encounter, "DiagnosticReport", what),
         "status": "final",
         "effectiveDateTime": encounter["period"]["start"],
-        "issued": encounter["period"]["end"],
+        "issued": encounter["period"].get("end", encounter["period"]["start"]),
         "performer": [encounter["serviceProvider"]],
         **content,
     }
@@ -609,6 +610,22 @@ def add_imaging_study(record: Record, study: str, encounter: Resource) -> Resour
     return made
 
 
+def simulated_study(study: Resource) -> Imaging:
+    """The description of a one-picture study that the simulator made itself."""
+    series = study["series"][0]
+    site, procedure = series["bodySite"], study["procedureCode"][0]["coding"][0]
+    series.setdefault("description", series["instance"][0]["title"])
+    return Imaging(
+        modality=series["modality"]["code"],
+        description=procedure["display"].rsplit(" (", 1)[0],
+        body_site=(site["code"], site["display"]),
+        procedure=(procedure["code"], procedure["display"]),
+        series=(series["description"],),
+        instances=(1,),
+        matrix=16,
+    )
+
+
 def study_uid(study: Resource) -> str:
     """The StudyInstanceUID of an ImagingStudy."""
     return str(study["identifier"][0]["value"]).removeprefix("urn:oid:")
@@ -686,6 +703,13 @@ def prescribe_with_ends(record: Record) -> None:
     ]
 
 
+def leave_open(record: Record) -> None:
+    """The newest visit has begun and not ended."""
+    encounter = record.of_type("Encounter")[-1]
+    encounter["status"] = "in-progress"
+    del encounter["period"]["end"]
+
+
 def leave_dangling(record: Record) -> list[dict[str, str]]:
     """Three references whose targets are nowhere in the samples; what they are, for the record."""
     visit = record.note_encounters[0]
@@ -705,4 +729,4 @@ def leave_dangling(record: Record) -> list[dict[str, str]]:
 
 def blood_pressures(record: Record) -> list[Resource]:
     """The blood pressure panels of a record, newest last."""
-    return [r for r in record.of_type("Observation") if first_code(r) == "85354-9"]
+    return [r for r in record.of_type("Observation") if first_code(r) == BLOOD_PRESSURE_PANEL]

@@ -7,7 +7,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-from making.clinical import blood_pressures, note_text
+from making.clinical import blood_pressures, note_texts
 from making.fhir import Resource, encounter_of, first_code, name_of, references_in
 from making.population import Record
 
@@ -25,6 +25,9 @@ class Corrections:
     """older versions that arrive late; they must lose against what is there"""
     deleted: list[str] = field(default_factory=list)
     resent: list[Resource] = field(default_factory=list)
+    """sent again as NDJSON, with references written another way"""
+    resent_whole: Record | None = None
+    """the patient whose file comes again, byte for byte"""
 
     def update(self, resource: Resource, what: str, **changed: Any) -> Resource:
         new = copy.deepcopy(resource) | changed
@@ -54,8 +57,10 @@ def correct(records: list[Record]) -> Corrections:
         panel["meta"]["versionId"] = "2"
         drop.stale.append(old)
 
-    drop.deleted = _deletions(rest[1], taken=set(drop.what))
-    drop.resent = [copy.deepcopy(r) for r in rest[2].everything()[:60]]
+    untouched = sorted(rest[1:], key=lambda r: len(r.of_type("Observation")))
+    drop.deleted = _deletions(untouched[-1])
+    drop.resent = [copy.deepcopy(r) for r in untouched[-2].everything()[:60]]
+    drop.resent_whole = untouched[0]
     return drop
 
 
@@ -106,7 +111,7 @@ def _active_medications(record: Record) -> list[Resource]:
 def _amend_note(drop: Corrections, record: Record) -> None:
     """Both carriers of a note get the amended text; they stay one note."""
     document = record.of_type("DocumentReference")[-1]
-    text = note_text(document) + "\nAddendum: laboratory results reviewed by telephone.\n"
+    text = note_texts(document)[0] + "\nAddendum: laboratory results reviewed by telephone.\n"
     data = base64.b64encode(text.encode("utf-8")).decode("ascii")
     report_id = document["identifier"][0]["value"].removeprefix("urn:uuid:")
     report = next(r for r in record.of_type("DiagnosticReport") if r["id"] == report_id)
@@ -116,10 +121,11 @@ def _amend_note(drop: Corrections, record: Record) -> None:
     new["presentedForm"][0]["data"] = data
 
 
-def _deletions(record: Record, taken: set[str]) -> list[str]:
+def _deletions(record: Record) -> list[str]:
     """A whole visit with all that belongs to it, the document (not the report) of another visit's
     note, and a few single resources of further visits."""
-    visit = record.note_encounters[0]
+    visits = record.note_encounters[:-2]  # the last two hold ECG, imaging and genomics
+    visit = min(visits, key=lambda v: abs(len(record.of_encounter(v)) - 12))
     whole = [name_of(visit), *(name_of(r) for r in record.of_encounter(visit))]
     rest = [r for r in record.resources if encounter_of(r) != name_of(visit)]
     referenced = {str(t) for r in record.resources for t in _pointed_at(r)}
@@ -131,7 +137,7 @@ def _deletions(record: Record, taken: set[str]) -> list[str]:
         ("Immunization", 1),
     ):
         free = [name_of(r) for r in rest if r["resourceType"] == kind]
-        free = [n for n in free if n not in referenced and n not in taken]
+        free = [n for n in free if n not in referenced]
         single += free[-count:]
     return [*whole, *single]
 

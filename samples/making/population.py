@@ -57,7 +57,7 @@ _SURVEYS = {
     "93025-5", "55757-9", "69737-5", "76499-3", "89206-7", "72109-2", "82666-9", "59453-1",
     "44249-1", "91148-7",
 }  # fmt: skip
-_BLOOD_PRESSURE_PANEL = "85354-9"
+BLOOD_PRESSURE_PANEL = "85354-9"
 _LONE_PRESSURES = {"8480-6", "8462-4"}  # repeat the panel's components under a wrong category
 
 _PLACES = ("Wexcombe", "Larkhaven", "Dunmoor", "Eastmere", "Pellbrook", "Quillford", "Ashwick")
@@ -129,6 +129,19 @@ def simulate(folder: Path, population: int, seed: int, ages: str) -> list[list[R
     return lives
 
 
+def living_and_one_who_died(lives: list[list[Resource]], count: int) -> list[list[Resource]]:
+    """The first lives, at most one of them ended; more lives than asked for go in."""
+    ended = [life for life in lives if _has_died(life)][:1]
+    going_on = [life for life in lives if not _has_died(life)][: count - len(ended)]
+    if len(ended) + len(going_on) < count:
+        raise ValueError(f"only {len(going_on)} of {len(lives)} simulated patients are alive")
+    return [*going_on, *ended]
+
+
+def _has_died(life: list[Resource]) -> bool:
+    return any("deceasedDateTime" in r for r in life if r["resourceType"] == "Patient")
+
+
 def record_of(
     life: list[Resource], key: str, cohort: Cohort, shared: dict[str, Resource], *, evening: bool
 ) -> Record:
@@ -159,6 +172,7 @@ def record_of(
             shared.setdefault(name, resource)
     patient["meta"] = {**patient.get("meta", {}), "versionId": "1", "lastUpdated": cohort.sent_at}
 
+    _mark_surveys(resources)
     own = [r for r in resources.values() if r["resourceType"] not in INFRASTRUCTURE | {"Patient"}]
     starts = {name_of(r): r["period"]["start"] for r in own if r["resourceType"] == "Encounter"}
     own.sort(key=lambda r: starts.get(encounter_of(r) or name_of(r), ""))
@@ -231,7 +245,7 @@ def _unwanted_results(life: list[Resource], detailed: set[str]) -> set[str]:
     for report in reversed([r for r in life if r["resourceType"] == "DiagnosticReport"]):
         code = first_code(report)
         surveys = code in _SURVEYS and encounter_of(report) in detailed
-        if code == _BLOOD_PRESSURE_PANEL or (surveys and code in seen):
+        if code == BLOOD_PRESSURE_PANEL or (surveys and code in seen):
             unwanted.add(name_of(report))
             unwanted.update(r["reference"] for r in report.get("result", []))
         elif surveys:
@@ -381,6 +395,9 @@ def _tidy_observation(observation: Resource, patient: Resource) -> None:
     if code["code"] == "56799-0":
         observation["valueString"] = patient["address"][0]["line"][0]
     observation["issued"] = observation["effectiveDateTime"]
+    for part in [observation, *observation.get("component", [])]:
+        if "valueQuantity" in part:
+            part["valueQuantity"]["value"] = round(part["valueQuantity"]["value"], 2)
     if not any(k.startswith(("value", "component")) for k in observation):
         observation["dataAbsentReason"] = {
             "coding": [
@@ -444,6 +461,15 @@ def _rename_place(place: Resource, cohort: Cohort) -> None:
     place.pop("position", None)
     place.pop("telecom", None)
     place["address"] = [address] if place["resourceType"] == "Organization" else address
+
+
+def _mark_surveys(resources: dict[str, Resource]) -> None:
+    """Answers to questionnaires are surveys; the simulator calls them laboratory results."""
+    for report in resources.values():
+        if report["resourceType"] == "DiagnosticReport" and first_code(report) in _SURVEYS:
+            for answer in report.get("result", []):
+                category = resources[answer["reference"]]["category"][0]["coding"][0]
+                category["code"] = "survey"
 
 
 def _name_reasons(record: Record) -> None:
