@@ -102,7 +102,8 @@ def upgrade() -> None:
         sa.Column("published_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("withdrawn_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "state in ('RECEIVED', 'STAGED', 'LANDED', 'INTEGRATED', 'PUBLISHED', 'QUARANTINED', 'NEEDS_REVIEW', 'SUPERSEDED', 'WITHDRAWN')",
+            "state in ('RECEIVED', 'STAGED', 'LANDED', 'INTEGRATED', 'PUBLISHED', 'QUARANTINED', "
+            "'NEEDS_REVIEW', 'SUPERSEDED', 'WITHDRAWN')",
             name=op.f("ck_submission_state"),
         ),
         sa.ForeignKeyConstraint(

@@ -40,7 +40,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Verification:
-    """``events`` found good; ``head`` is their last hash; ``broken_at`` the first bad event's id."""
+    """``events`` found good; ``head`` is their last hash; ``broken_at`` the first bad id."""
 
     events: int
     head: str

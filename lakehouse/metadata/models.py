@@ -13,11 +13,14 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
+    Column,
+    Double,
     ForeignKey,
     Identity,
     Index,
     Integer,
     MetaData,
+    Table,
     Text,
     false,
     func,
@@ -303,3 +306,16 @@ class Heartbeat(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=False), primary_key=True)
     written_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+_VIEWS = MetaData()
+
+#: The view ``ops.freshness``; a view, so no model and nothing for Alembic to compare.
+OPS_FRESHNESS = Table(
+    "freshness",
+    _VIEWS,
+    Column("stage", Text),
+    Column("newest_at", TIMESTAMP(timezone=True)),
+    Column("age_seconds", Double),
+    schema="ops",
+)

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.orm import Session
 
 from lakehouse.errors import IntakeError
 from lakehouse.metadata import audit
 from lakehouse.metadata.ids import next_id
-from lakehouse.metadata.models import IntegrationQueue, Submission
+from lakehouse.metadata.models import AuditEvent, IntegrationQueue, Submission
 
 _LEAVES = frozenset({"QUARANTINED", "SUPERSEDED", "WITHDRAWN"})
 
@@ -118,13 +118,24 @@ def transition_all(
 def restore(session: Session, submission_id: str, *, actor: str, reason: str) -> Submission:
     """Bring a superseded submission back because what replaced it was withdrawn.
 
-    It becomes LANDED (and is queued as added) where it had been landed, else STAGED.
+    It returns to where the audit trail says it stood; where that was the lake, it becomes LANDED
+    and is queued for Silver as added.
     """
     audit.lock(session)
     submission = _locked(session, submission_id)
-    if submission.state != "SUPERSEDED" or submission.staged_at is None:
+    if submission.state != "SUPERSEDED":
         raise IntakeError(f"Submission {submission_id} is {submission.state}: nothing to restore.")
-    to = "STAGED" if submission.landed_at is None else "LANDED"
+    before = session.scalars(
+        select(AuditEvent.before)
+        .where(
+            AuditEvent.subject == f"submission:{submission_id}",
+            AuditEvent.action == "submission.superseded",
+        )
+        .order_by(AuditEvent.id.desc())
+        .limit(1)
+    ).one()
+    stood = str((before or {})["state"])
+    to = "LANDED" if stood in ("LANDED", "INTEGRATED", "PUBLISHED") else stood
     _move(session, submission, to, actor=actor, reason=reason, fields={"superseded_by": None})
     session.flush()
     return submission
@@ -146,6 +157,12 @@ def in_state(session: Session, *states: str) -> Sequence[Submission]:
     return session.scalars(
         select(Submission).where(Submission.state.in_(states)).order_by(Submission.submission_id)
     ).all()
+
+
+def staged(engine: Engine) -> list[str]:
+    """Ids of the submissions that wait for landing, in the order of registration."""
+    with Session(engine) as session:
+        return [submission.submission_id for submission in in_state(session, "STAGED")]
 
 
 def _supersede_predecessors(session: Session, submission: Submission, *, actor: str) -> None:
