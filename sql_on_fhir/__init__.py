@@ -1,0 +1,35 @@
+"""SQL on FHIR v2: ViewDefinitions compiled to DuckDB SQL.
+
+    from sql_on_fhir import run_view
+    print(run_view(view, ["patients.ndjson"]))
+
+The parts, in the order in which a view passes through them: view.py and fhirpath.py read it,
+plan.py and functions.py give it types (logical.py), duckdb_sql.py and boundaries.py write it
+as SQL, run.py runs it over files. The package knows nothing of the project around it.
+"""
+
+from sql_on_fhir.compile import Column, CompiledView, Problem, check_view, compile_view
+from sql_on_fhir.errors import (
+    CardinalityError,
+    FhirPathError,
+    SourceError,
+    SqlOnFhirError,
+    ViewDefinitionError,
+)
+from sql_on_fhir.plan import plan
+from sql_on_fhir.view import parse_view
+
+__all__ = [
+    "CardinalityError",
+    "Column",
+    "CompiledView",
+    "FhirPathError",
+    "Problem",
+    "SourceError",
+    "SqlOnFhirError",
+    "ViewDefinitionError",
+    "check_view",
+    "compile_view",
+    "parse_view",
+    "plan",
+]

@@ -1,0 +1,867 @@
+"""Logical plan -> one DuckDB SELECT.
+
+How the statement is built:
+
+* One `from_json` with an explicit struct reads everything a view needs, so each resource is
+  parsed once, however many columns there are. It stands inside `unnest([…])`: otherwise DuckDB
+  pushes filters below the projection and with them parses every resource a second time.
+* A forEach is an `unnest` in the select list, a unionAll a list of row structs that is unnested:
+  no join, so rows stream and memory stays flat.
+* A collection is a LIST without nulls (or NULL, which is empty); a single value is NULL if empty.
+* Primitive text is read as VARCHAR; booleans and numbers as JSON, so that `"1"` is not a number.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sql_on_fhir import boundaries
+from sql_on_fhir.boundaries import quoted
+from sql_on_fhir.definitions import kind_of
+from sql_on_fhir.logical import (
+    Arithmetic,
+    AsResource,
+    Boundary,
+    Call,
+    Cell,
+    Choose,
+    Coalesce,
+    Combine,
+    Compare,
+    Constant,
+    Count,
+    Distinct,
+    Equal,
+    Exists,
+    Expr,
+    Field,
+    Filter,
+    Guarded,
+    Includes,
+    IndexOf,
+    Iterate,
+    IterateRows,
+    Join,
+    Logic,
+    Map,
+    Not,
+    Nothing,
+    Pick,
+    Plan,
+    Present,
+    ReferenceKey,
+    Repeat,
+    RowCell,
+    Rows,
+    SetOperation,
+    Shape,
+    Single,
+    Slice,
+    Split,
+    Test,
+    Truth,
+    Variable,
+)
+
+CARDINALITY = "several values where one is allowed"
+_SIMPLE = re.compile(r"[\w.\"]+")
+_SQL_TYPES = {"boolean": "boolean", "integer": "integer", "decimal": "double", "complex": "json"}
+_INNER_TYPES = {**_SQL_TYPES, "integer": "bigint"}
+# ansi/type hints that DuckDB has under the same or another name.
+_HINT = re.compile(
+    r"(?P<plain>character varying|varchar|char|text|string|boolean|smallint|integer|int|bigint|"
+    r"real|float|double precision|double|date|timestamp with time zone|timestamp|time)(?P<size>\(\d+\))?"
+    r"|(?P<exact>decimal|numeric)(?P<digits>\(\d{1,2}(, ?\d{1,2})?\))?",
+    re.IGNORECASE,
+)
+_HINT_NAMES = {
+    "character varying": "varchar",
+    "char": "varchar",
+    "text": "varchar",
+    "string": "varchar",
+    "int": "integer",
+    "double precision": "double",
+}
+# A number whose text a double does not give back: zeros at its end, many digits, an exponent.
+_INEXACT = r'":\s*-?(?:[0-9]+\.[0-9]+0[^0-9.]|[0-9.]{16}|[0-9.]+[eE])'
+_TOKENS = r'"((?:[^"\\]|\\.)*)"|(-?[0-9][0-9.eE+-]*)'
+
+
+def hint_type(hint: str) -> str | None:
+    """The DuckDB type that an `ansi/type` tag asks for; None where there is no such type."""
+    match = _HINT.fullmatch(hint.strip())
+    if match is None:
+        return None
+    if match["exact"]:
+        return f"decimal{(match['digits'] or '(38, 9)').lower()}"
+    plain = match["plain"].lower()
+    return _HINT_NAMES.get(plain, plain)
+
+
+def column_type(cell: Cell) -> str:
+    """The DuckDB type of one value of a column."""
+    hint = cell.definition.sql_type and hint_type(cell.definition.sql_type)
+    return hint or _SQL_TYPES.get(kind_of(cell.type), "varchar")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the statement reads: a relation as text, its resource column, columns to carry."""
+
+    relation: str
+    resource_column: str
+    passthrough: tuple[str, ...]
+    assume_type: bool
+
+
+def write(plan: Plan, source: Source) -> str:
+    """The statement: the view's columns in their order, then the passthrough columns."""
+    return _Writer(plan).statement(source)
+
+
+def identifier(name: str) -> str:
+    """A quoted SQL name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class _Writer:
+    """Writes one plan. `names` holds the SQL text of each variable in scope."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.names: dict[Variable, str] = {plan.resource: "_resource"}
+        self.places: dict[Variable, str] = {}
+        self.counter = 0
+        self.needs_text = False
+        self.needs_exact_numbers = False
+        self.label = ""
+
+    # the statement
+
+    def statement(self, source: Source) -> str:
+        filters = [self._filter(expr) for expr in self.plan.filters]
+        steps = [self._step(step) for step in self.plan.steps]
+        columns = []
+        for cell in self.plan.cells:
+            self.label = cell.definition.name
+            columns.append(f"{self._output(cell)} as {identifier(cell.definition.name)}")
+        carried = [identifier(name) for name in source.passthrough]
+        ctes = [("parsed", self._parsed(source))]
+        conditions = [] if source.assume_type else [self._has_type()]
+        conditions += filters
+        if conditions:
+            where = "\n    and ".join(conditions)
+            ctes.append(("matching", f"  select *\n  from parsed\n  where {where}"))
+        for (name, sql), step in zip(steps, self.plan.steps, strict=True):
+            item = self._column(step.item)
+            body = f"  select\n    *,\n    unnest({sql}) as {item}\n  from {ctes[-1][0]}"
+            ctes.append((name, body))
+        with_ = ",\n\n".join(f"{name} as (\n{body}\n)" for name, body in ctes)
+        selected = ",\n  ".join([*columns, *carried])
+        return f"with {with_}\n\nselect\n  {selected}\nfrom {ctes[-1][0]}"
+
+    @staticmethod
+    def _column(item: Variable) -> str:
+        return f"_{item.name}"
+
+    def _has_type(self) -> str:
+        return f"_resource.resourceType = {quoted(self.plan.resource_type)}"
+
+    def _parsed(self, source: Source) -> str:
+        text = f"cast(src.{identifier(source.resource_column)} as varchar)"
+        document = text
+        if self.needs_exact_numbers:
+            document = (
+                f"case when regexp_matches({text}, {quoted(_INEXACT)}) "
+                f"then regexp_replace({text}, {quoted(_TOKENS)}, '\"\\1\\2\"', 'g') "
+                f"else {text} end"
+            )
+        shape = self._struct(self._shape(self.plan.resource))
+        lines = [f"    unnest([try(from_json({document}, {quoted(shape)}))]) as _resource"]
+        if self.needs_text:
+            lines.append(f"    {text} as _text")
+        lines += [f"    src.{identifier(name)}" for name in source.passthrough]
+        where = ""
+        if not source.assume_type:
+            # A cheap condition first, the exact one on the parsed resource.
+            where = f"\n  where contains({text}, {quoted(chr(34) + self.plan.resource_type + chr(34))})"
+        columns = ",\n".join(lines)
+        return f"  select\n{columns}\n  from {source.relation} as src{where}"
+
+    def _filter(self, expr: Expr) -> str:
+        self.label = "where"
+        return f"coalesce({self._sql(expr)}, false)"
+
+    def _step(self, step: Iterate | IterateRows) -> tuple[str, str]:
+        column = self._column(step.item)
+        self.label = step.item.name
+        if isinstance(step, IterateRows):
+            items = self._concat([self._rows(branch) for branch in step.branches])
+            self.names[step.item] = column
+        else:
+            items = self._list(step.over)
+            self.names[step.item] = column
+            if step.item.indexed:
+                one, place = self._fresh("e"), self._fresh("i")
+                items = (
+                    f"list_transform({items}, lambda {one}, {place}: "
+                    f"{{'value': {one}, 'index': {place} - 1}})"
+                )
+                self.names[step.item] = f"{column}.\"value\""
+                self.places[step.item] = f'coalesce({column}."index", 0)'
+            if step.keep_empty:
+                items = self._let(items, lambda v: f"case when len({v}) > 0 then {v} else [null] end")
+        if step.blank is not None:
+            items = f"case when {self._column(step.blank)} is null then [null] else {items} end"
+        return step.item.name, items
+
+    # output columns
+
+    def _output(self, cell: Cell) -> str:
+        """The value of a column in its SQL type."""
+        value = cell.value
+        if isinstance(value, RowCell):
+            return f"{self.names[value.variable]}.{identifier(value.column)}"
+        if isinstance(value, Present):
+            inner = self._output(Cell(cell.definition, cell.type, value.base))
+            if _follows(value.base, value.variable) and not cell.definition.collection:
+                return inner
+            return f"case when {self._column(value.variable)} is not null then {inner} end"
+        type_ = column_type(cell)
+        if isinstance(value, Nothing):
+            return f"cast([] as {type_}[])" if cell.definition.collection else f"cast(null as {type_})"
+        if not cell.definition.collection:
+            return self._converted(value, cell, self._sql(value, exact=self._exact(cell, value)))
+        items = self._list(value, exact=self._exact(cell, value))
+        one = self._fresh("e")
+        converted = self._converted(value, cell, one)
+        if converted != one:
+            items = f"list_transform({items}, lambda {one}: {converted})"
+        return f"coalesce({items}, cast([] as {type_}[]))"
+
+    @staticmethod
+    def _exact(cell: Cell, value: Expr) -> bool:
+        return value.kind == "decimal" and not column_type(cell) in ("double", "integer")
+
+    def _converted(self, value: Expr, cell: Cell, sql: str) -> str:
+        type_ = column_type(cell)
+        if self._exact(cell, value):
+            return sql if type_ == "varchar" else f"try_cast({sql} as {type_})"
+        kind = value.kind
+        if kind == "decimal" and type_ == "integer":
+            return self._let(sql, lambda v: f"case when {v} = trunc({v}) then try_cast({v} as integer) end")
+        if _INNER_TYPES.get(kind, "varchar") == type_ and kind != "complex":
+            return sql
+        return f"try_cast({sql} as {type_})"
+
+    # rows inside a row
+
+    def _rows(self, rows: Rows) -> str:
+        if rows.iterate is None:
+            return self._product(rows)
+        step = rows.iterate
+        item, place = self._fresh("item"), self._fresh("i")
+        items = self._list(step.over)
+        self.names[step.item] = item
+        self.places[step.item] = f"({place} - 1)"
+        parameters = f"{item}, {place}" if step.item.indexed else item
+        made = f"flatten(list_transform({{items}}, lambda {parameters}: {self._product(rows)}))"
+        if not step.keep_empty:
+            return made.replace("{items}", items, 1)
+        blank = f"[{self._struct_of([(c, self._blank(c, step.item)) for c in rows.all_cells()])}]"
+        return self._let(
+            items,
+            lambda v: f"case when len({v}) > 0 then {made.replace('{items}', v, 1)} else {blank} end",
+        )
+
+    @staticmethod
+    def _blank(cell: Cell, item: Variable) -> str:
+        if isinstance(cell.value, IndexOf) and cell.value.variable is item:
+            return f"cast(0 as {column_type(cell)})"
+        return f"cast(null as {column_type(cell)}{'[]' if cell.definition.collection else ''})"
+
+    @staticmethod
+    def _struct_of(cells: Sequence[tuple[Cell, str]]) -> str:
+        inside = ", ".join(f"{quoted(cell.definition.name)}: {sql}" for cell, sql in cells)
+        return f"{{{inside}}}"
+
+    def _product(self, rows: Rows) -> str:
+        own = []
+        for cell in rows.cells:
+            self.label = cell.definition.name
+            own.append((cell, f"cast({self._output(cell)} as {self._full_type(cell)})"))
+        parts = [(part.all_cells(), self._rows(part)) for part in rows.products]
+        parts += [
+            (union[0].all_cells(), self._concat([self._rows(branch) for branch in union]))
+            for union in rows.unions
+        ]
+        if not parts:
+            return f"[{self._struct_of(own)}]"
+        if len(parts) == 1 and not own:
+            return parts[0][1]
+        cells = list(own)
+        opened = []
+        for inner_cells, sql in parts:
+            one = self._fresh("r")
+            opened.append((one, sql))
+            cells += [(c, f"{one}.{identifier(c.definition.name)}") for c in inner_cells]
+        made = f"[{self._struct_of(cells)}]"
+        for one, sql in reversed(opened):
+            made = f"flatten(list_transform({sql}, lambda {one}: {made}))"
+        return made
+
+    @staticmethod
+    def _full_type(cell: Cell) -> str:
+        return column_type(cell) + ("[]" if cell.definition.collection else "")
+
+    @staticmethod
+    def _concat(lists: Sequence[str]) -> str:
+        return lists[0] if len(lists) == 1 else f"list_concat({', '.join(lists)})"
+
+    # the struct that from_json reads
+
+    def _shape(self, expr: Expr) -> Shape:
+        if expr.shape is None:
+            raise AssertionError(f"{expr.type} has no shape")
+        return expr.shape
+
+    def _struct(self, shape: Shape) -> str:
+        parts = []
+        for key in sorted(shape.fields):
+            entry = shape.fields[key]
+            if entry.leaf is not None:
+                inner = '"VARCHAR"' if entry.leaf == "text" else '"JSON"'
+            else:
+                inner = self._read(entry.shape)
+            parts.append(f'"{key}":{f"[{inner}]" if entry.many else inner}')
+        return "{" + ",".join(parts) + "}"
+
+    def _read(self, shape: Shape | None) -> str:
+        return self._struct(shape) if shape is not None and shape.is_struct else '"JSON"'
+
+    def _from_json(self, sql: str, shape: Shape) -> str:
+        return f"from_json({sql}, {quoted(self._struct(shape))})" if shape.is_struct else sql
+
+    # helpers for expressions
+
+    def _fresh(self, stem: str) -> str:
+        self.counter += 1
+        return f"{stem}_{self.counter}"
+
+    def _let(self, sql: str, use: Callable[[str], str]) -> str:
+        """`use` of a value that is computed once, also where it is needed several times."""
+        if _SIMPLE.fullmatch(sql):
+            return use(sql)
+        name = self._fresh("v")
+        return f"list_transform([{sql}], lambda {name}: {use(name)})[1]"
+
+    def _present(self, items: str) -> str:
+        one = self._fresh("e")
+        return f"list_filter({items}, lambda {one}: {one} is not null)"
+
+    def _list(self, expr: Expr, *, exact: bool = False) -> str:
+        """Any expression as a list."""
+        sql = self._sql(expr, exact=exact)
+        if expr.many:
+            return sql
+        if isinstance(expr, Nothing):
+            return "cast([] as varchar[])"
+        if isinstance(expr, Constant):
+            return f"[{sql}]"
+        return self._let(sql, lambda v: f"case when {v} is not null then [{v}] end")
+
+    def _text_leaf(self, sql: str) -> str:
+        """Primitive text; an object or list in its place gives null.
+
+        from_json gives those as JSON text, so text that looks like JSON is looked up in the
+        resource: a string stands there in quotes, escaped.
+        """
+        self.needs_text = True
+        return self._let(
+            sql,
+            lambda v: f"case when left({v}, 1) in ('{{', '[') and json_valid({v}) "
+            f"and not contains(_text, cast(to_json({v}) as varchar)) then null else {v} end",
+        )
+
+    def _decoded(self, type_: str, sql: str, *, exact: bool, plain: bool) -> str:
+        """A primitive of the parsed struct as a SQL value."""
+        kind = kind_of(type_)
+        if kind == "boolean":
+            return f"case cast({sql} as varchar) when 'true' then true when 'false' then false end"
+        if kind == "integer":
+            text = self._number_text(sql)
+            return self._let(
+                text, lambda v: f"case when regexp_full_match({v}, '-?[0-9]+') then try_cast({v} as bigint) end"
+            )
+        if kind == "decimal":
+            self.needs_exact_numbers = self.needs_exact_numbers or exact
+            text = self._number_text(sql)
+            if not exact:
+                return f"try_cast({text} as double)"
+            return self._let(
+                f"trim({text}, '\"')", lambda v: f"case when try_cast({v} as double) is not null then {v} end"
+            )
+        if kind == "complex":
+            return sql
+        return sql if plain else self._text_leaf(sql)
+
+    def _number_text(self, sql: str) -> str:
+        return f"cast({sql} as varchar)"
+
+    # expressions
+
+    def _sql(self, expr: Expr, *, exact: bool = False, plain: bool = False) -> str:
+        """SQL of an expression: a LIST if it has many values, else one value.
+
+        With `exact`, decimals are text as written in the resource; with `plain`, text is not
+        checked for objects in its place (where it is compared with a constant).
+        """
+        if isinstance(expr, Constant):
+            return self._constant(expr, exact=exact)
+        if isinstance(expr, Nothing):
+            type_ = _INNER_TYPES.get(expr.kind, "varchar")
+            return f"cast([] as {type_}[])" if expr.many else f"cast(null as {type_})"
+        if isinstance(expr, Variable):
+            return self.names[expr]
+        if isinstance(expr, Field):
+            return self._field(expr, exact=exact, plain=plain)
+        written = self._kept(expr, exact=exact)
+        if written is None:
+            written = _WRITERS[type(expr)](self, expr)
+            if exact and expr.kind == "decimal":
+                written = f"cast({written} as varchar)"
+        return written
+
+    def _constant(self, expr: Constant, *, exact: bool) -> str:
+        if isinstance(expr.value, bool):
+            return "true" if expr.value else "false"
+        if expr.kind == "integer":
+            return f"({expr.value})" if expr.value.startswith("-") else expr.value
+        if expr.kind == "decimal" and not exact:
+            return f"cast({quoted(expr.value)} as double)"
+        return quoted(expr.value)
+
+    def _field(self, expr: Field, *, exact: bool, plain: bool) -> str:
+        base = self._sql(expr.base)
+
+        def read(one: str) -> str:
+            shape = self._shape(expr.base)
+            owner = one if shape.is_struct else f"from_json({one}, {quoted(self._struct(shape))})"
+            return f"{owner}.{_key(expr.key)}"
+
+        def decoded(one: str) -> str:
+            return self._decoded(expr.type, one, exact=exact, plain=plain)
+
+        if not expr.base.many and not expr.repeats:
+            return decoded(read(base))
+        one = self._fresh("e")
+        if not expr.base.many:
+            items = read(base)
+        elif expr.repeats:
+            items = f"flatten(list_transform({base}, lambda {one}: {read(one)}))"
+        else:
+            return self._present(f"list_transform({base}, lambda {one}: {decoded(read(one))})")
+        inner = self._fresh("e")
+        body = decoded(inner)
+        if body != inner:
+            items = f"list_transform({items}, lambda {inner}: {body})"
+        return self._present(items)
+
+    def _kept(self, expr: Expr, *, exact: bool) -> str | None:
+        """Expressions that hand on the value of their base unchanged."""
+        if isinstance(expr, Pick):
+            return self._pick(expr, self._sql(expr.base, exact=exact))
+        if isinstance(expr, Guarded):
+            criterion = self._sql(expr.criterion)
+            return f"case when {criterion} then {self._sql(expr.base, exact=exact)} end"
+        if isinstance(expr, Filter):
+            parameters, criterion = self._lambda(expr.item, expr.criterion)
+            base = self._sql(expr.base, exact=exact)
+            return f"list_filter({base}, lambda {parameters}: coalesce({criterion}, false))"
+        if isinstance(expr, Single):
+            return self._single(expr, exact=exact)
+        if isinstance(expr, Present):
+            inner = self._sql(expr.base, exact=exact)
+            return f"case when {self._column(expr.variable)} is not null then {inner} end"
+        if isinstance(expr, Choose):
+            then, otherwise = (
+                self._list(e, exact=exact) if expr.many else self._sql(e, exact=exact)
+                for e in (expr.then, expr.otherwise)
+            )
+            return f"case when {self._sql(expr.criterion)} then {then} else {otherwise} end"
+        if isinstance(expr, Coalesce):
+            return self._coalesce(expr, exact=exact)
+        return None
+
+    def _coalesce(self, expr: Coalesce, *, exact: bool) -> str:
+        if not expr.many:
+            parts = ", ".join(self._sql(part, exact=exact) for part in expr.parts)
+            return f"coalesce({parts})"
+        return self._concat([self._list(part, exact=exact) for part in expr.parts])
+
+    def _lambda(self, item: Variable, body: Expr) -> tuple[str, str]:
+        """Parameters and body of a lambda over the items of a list."""
+        name, place = self._fresh("x"), self._fresh("i")
+        self.names[item] = name
+        self.places[item] = f"({place} - 1)"
+        sql = self._sql(body)
+        uses_place = re.search(rf"\b{place}\b", sql) is not None
+        return (f"{name}, {place}" if uses_place else name), sql
+
+    def _pick(self, expr: Pick, base: str) -> str:
+        if expr.at == "first":
+            return f"{base}[1]"
+        if expr.at == "last":
+            return f"{base}[-1]"
+        if isinstance(expr.at, Constant) and str(expr.at.value).isdigit():
+            return f"{base}[{int(str(expr.at.value)) + 1}]"
+        if not isinstance(expr.at, Expr):
+            raise AssertionError(expr.at)
+        at = self._sql(expr.at)
+        return self._let(at, lambda v: f"case when {v} >= 0 then {base}[{v} + 1] end")
+
+    def _single(self, expr: Single, *, exact: bool) -> str:
+        """ViewDefinition.select.column.collection: several values are an error."""
+        where = f"view {self.plan.view}, column {self.label}: {expr.label}"
+        resource = f"{self.plan.resource_type}/"
+        key = "coalesce(_resource.id, '(without id)')"
+        return self._let(
+            self._sql(expr.base, exact=exact),
+            lambda v: f"case when len({v}) > 1 then error({quoted(f'{CARDINALITY}: {where}, ')} || "
+            f"len({v}) || {quoted(f' values in {resource}')} || {key}) else {v}[1] end",
+        )
+
+    def _as_resource(self, expr: AsResource) -> str:
+        base, shape = self._sql(expr.base), self._shape(expr)
+
+        def is_wanted(one: str) -> str:
+            wanted = quoted(expr.resource or "")
+            return f"json_extract_string({one}, '$.resourceType') = {wanted}"
+
+        if not expr.many:
+            read = self._from_json(base, shape)
+            return f"case when {is_wanted(base)} then {read} end" if expr.resource else read
+        if expr.resource:
+            one = self._fresh("e")
+            base = f"list_filter({base}, lambda {one}: {is_wanted(one)})"
+        one = self._fresh("e")
+        return f"list_transform({base}, lambda {one}: {self._from_json(one, shape)})"
+
+    def _index(self, expr: IndexOf) -> str:
+        return self.places[expr.variable]
+
+    def _slice(self, expr: Slice) -> str:
+        base = self._sql(expr.base)
+        if expr.function == "tail" or expr.number is None:
+            return f"{base}[2:]"
+        number = self._sql(expr.number)
+        if expr.function == "skip":
+            return f"list_slice({base}, greatest({number}, 0) + 1, null)" if False else (
+                f"{base}[greatest({number}, 0) + 1:]"
+            )
+        return f"{base}[1:greatest({number}, 0)]"
+
+    def _map(self, expr: Map) -> str:
+        base = self._sql(expr.base)
+        parameters, body = self._lambda(expr.item, expr.body)
+        mapped = f"list_transform({base}, lambda {parameters}: {body})"
+        return self._present(f"flatten({mapped})" if expr.body.many else mapped)
+
+    def _exists(self, expr: Exists) -> str:
+        base = self._sql(expr.base)
+        if expr.base.many:
+            return f"coalesce(len({base}) > 0, false)"
+        return f"({base} is not null)"
+
+    def _count(self, expr: Count) -> str:
+        base = self._sql(expr.base)
+        if expr.base.many:
+            return f"coalesce(len({base}), 0)"
+        return f"(case when {base} is not null then 1 else 0 end)"
+
+    def _test(self, expr: Test) -> str:
+        holds = f"coalesce({self._sql(expr.base)}, false)"
+        return holds if expr.wanted else f"(not {holds})"
+
+    def _not(self, expr: Not) -> str:
+        return f"(not {self._sql(expr.base)})"
+
+    def _logic(self, expr: Logic) -> str:
+        left, right = self._sql(expr.left), self._sql(expr.right)
+        if expr.operator == "xor":
+            return f"({left} <> {right})"
+        if expr.operator == "implies":
+            return f"(not {left} or {right})"
+        return f"({left} {expr.operator} {right})"
+
+    def _truth(self, expr: Truth) -> str:
+        return f"(case when {self._sql(expr.base)} is not null then true end)"
+
+    def _equal(self, expr: Equal) -> str:
+        left, right = expr.left, expr.right
+        if left.many and right.many:
+            return self._equal_lists(expr)
+        if left.many or right.many:
+            many, one = (left, right) if left.many else (right, left)
+            other = self._sql(one)
+            return self._let(
+                self._sql(many),
+                lambda v: f"case when len({v}) > 1 then ({other} is not null and false) "
+                f"else {self._equal_values(f'{v}[1]', other, expr)} end",
+            )
+        plain = _is_plain(left, right)
+        return self._equal_values(
+            self._sql(left, plain=plain), self._sql(right, plain=plain), expr
+        )
+
+    def _equal_lists(self, expr: Equal) -> str:
+        left, right = self._sql(expr.left), self._sql(expr.right)
+        if expr.equivalent:
+            return f"(list_sort(coalesce({left}, [])) = list_sort(coalesce({right}, [])))"
+        return self._let(
+            left,
+            lambda a: self._let(
+                right, lambda b: f"case when len({a}) > 0 and len({b}) > 0 then {a} = {b} end"
+            ),
+        )
+
+    def _equal_values(self, left: str, right: str, expr: Equal) -> str:
+        kinds = {expr.left.kind, expr.right.kind}
+        if expr.equivalent:
+            if kinds == {"text"}:
+                folded = [f"lower(regexp_replace({s}, '\\s+', ' ', 'g'))" for s in (left, right)]
+                return f"({folded[0]} is not distinct from {folded[1]})"
+            if len(kinds) > 1 and not kinds <= {"integer", "decimal"}:
+                return f"({left} is null and {right} is null)"
+            return f"({left} is not distinct from {right})"
+        if kinds <= {"date", "dateTime"} or kinds == {"time"}:
+            return self._dates("=", left, right, expr.left, expr.right)
+        if len(kinds) == 1 or kinds <= {"integer", "decimal"}:
+            return f"({left} = {right})"
+        return f"(case when {left} is not null and {right} is not null then false end)"
+
+    def _compare(self, expr: Compare) -> str:
+        left, right = self._sql(expr.left), self._sql(expr.right)
+        if expr.left.kind in ("date", "dateTime", "time"):
+            return self._dates(expr.operator, left, right, expr.left, expr.right)
+        return f"({left} {expr.operator} {right})"
+
+    def _dates(self, operator: str, left: str, right: str, one: Expr, other: Expr) -> str:
+        keys = []
+        for sql, expr in ((left, one), (right, other)):
+            if isinstance(expr, Constant):
+                keys.append(quoted(boundaries.sort_key(str(expr.value), expr.kind)))
+            else:
+                keys.append(self._let(sql, lambda v, kind=expr.kind: boundaries.sort_key_sql(v, kind)))  # type: ignore[misc]
+        return self._let(
+            keys[0],
+            lambda a: self._let(keys[1], lambda b: boundaries.compare_sql(operator, a, b)),
+        )
+
+    def _arithmetic(self, expr: Arithmetic) -> str:
+        left, right = self._sql(expr.left), self._sql(expr.right)
+        operator = expr.operator
+        if operator == "&":
+            return f"(coalesce({left}, '') || coalesce({right}, ''))"
+        if expr.type == "string":
+            return f"({left} || {right})"
+        if operator == "/":
+            return f"(cast({left} as double) / nullif(cast({right} as double), 0))"
+        if operator == "div":
+            return f"try_cast(trunc(cast({left} as double) / nullif({right}, 0)) as bigint)"
+        if operator == "mod":
+            return f"({left} % nullif({right}, 0))"
+        if expr.type == "integer":
+            return f"try_cast(cast({left} as hugeint) {operator} cast({right} as hugeint) as bigint)"
+        # Binary fractions must not show: 0.1 + 0.2 is 0.3.
+        return f"round(cast({left} as double) {operator} cast({right} as double), 10)"
+
+    def _combine(self, expr: Combine) -> str:
+        type_ = _INNER_TYPES.get(expr.kind, "varchar")
+        lists = []
+        for part in expr.parts:
+            items = self._list(part)
+            if expr.kind == "decimal" and part.kind == "integer":
+                items = f"cast({items} as {type_}[])"
+            lists.append(items)
+        combined = self._concat(lists)
+        return self._distinct_list(combined) if expr.distinct else combined
+
+    def _distinct_list(self, items: str) -> str:
+        one, place = self._fresh("e"), self._fresh("i")
+        return self._let(
+            items,
+            lambda v: f"list_filter({v}, lambda {one}, {place}: "
+            f"list_position({v}, {one}) = {place})",
+        )
+
+    def _distinct(self, expr: Distinct) -> str:
+        base = self._sql(expr.base)
+        return self._distinct_list(base) if expr.base.many else base
+
+    def _includes(self, expr: Includes) -> str:
+        item = self._sql(expr.item)
+        items = self._list(expr.collection)
+        return self._let(
+            item,
+            lambda v: f"case when {v} is not null "
+            f"then coalesce(list_contains({items}, {v}), false) end",
+        )
+
+    def _set(self, expr: SetOperation) -> str:
+        left, right = self._list(expr.left), self._list(expr.right)
+        if expr.function == "supersetOf":
+            left, right = right, left
+        one = self._fresh("e")
+        inside = f"coalesce(list_contains({right}, {one}), false)"
+        if expr.function == "intersect":
+            return self._distinct_list(f"list_filter({left}, lambda {one}: {inside})")
+        outside = f"list_filter({left}, lambda {one}: not {inside})"
+        if expr.function == "exclude":
+            return outside
+        return f"(coalesce(len({outside}), 0) = 0)"
+
+    def _boundary(self, expr: Boundary) -> str:
+        base = self._sql(expr.base, exact=True)
+        if expr.base.kind == "integer":
+            base = f"cast({base} as varchar)"
+        return self._let(
+            base,
+            lambda v: boundaries.boundary_sql(v, expr.base.kind, expr.high, expr.precision),
+        )
+
+    def _join(self, expr: Join) -> str:
+        items, separator = self._list(expr.base, exact=True), self._sql(expr.separator)
+        return f"array_to_string({items}, {separator})" if False else (
+            f"list_aggregate({items}, 'string_agg', {separator})"
+        )
+
+    def _split(self, expr: Split) -> str:
+        return f"string_split({self._sql(expr.base)}, {self._sql(expr.separator)})"
+
+    def _reference_key(self, expr: ReferenceKey) -> str:
+        own = "_resource.id"
+        text, type_ = self._sql(expr.reference), self._sql(expr.type_text)
+        return self._let(text, lambda v: boundaries.reference_key_sql(v, type_, own, expr.wanted))
+
+    def _call(self, expr: Call) -> str:
+        base = self._sql(expr.base, exact=expr.function == "toString")
+        arguments = [self._sql(argument) for argument in expr.arguments]
+        template = _CALLS[expr.function]
+        if "{0}" in template and template.count("{0}") > 1:
+            return self._let(base, lambda v: template.format(v, *arguments, *["null"] * 2))
+        return template.format(base, *arguments, *["null"] * 2)
+
+    def _repeat(self, expr: Repeat) -> str:
+        """Breadth first by level, each node with its path of positions; sorted by it at the end."""
+        self.needs_text = True
+        seeds = self._list(expr.seeds)
+        one, place = self._fresh("e"), self._fresh("i")
+        start = f"list_transform({seeds}, lambda {one}, {place}: {{'path': [{place}], 'node': {one}}})"
+        depth = " + ".join(
+            f"(length(_text) - length(replace(_text, {quoted(chr(34) + key + chr(34))}, ''))) "
+            f"// {len(key) + 2}"
+            for key in expr.keys
+        )
+        reached, level, parent = self._fresh("reached"), self._fresh("level"), self._fresh("parent")
+        child, place, unused = self._fresh("child"), self._fresh("i"), self._fresh("unused")
+        self.names[expr.node] = self._from_json(f"{parent}.node", self._shape(expr.node))
+        children = self._list(expr.children)
+        grown = (
+            f"list_concat({reached}, flatten(list_transform("
+            f"list_filter({reached}, lambda {parent}: len({parent}.path) = {level} - 1), "
+            f"lambda {parent}: list_transform({children}, lambda {child}, {place}: "
+            f"{{'path': list_append({parent}.path, {place}), 'node': {child}}}))))"
+        )
+        walked = (
+            f"list_reduce(list_resize([{start}], {depth} + 1), "
+            f"lambda {reached}, {unused}, {level}: {grown})"
+        )
+        found = self._fresh("found")
+        read = self._from_json(f"{found}.node", self._shape(expr))
+        return f"list_transform(list_sort({walked}), lambda {found}: {read})"
+
+    def _row_cell(self, expr: RowCell) -> str:
+        return f"{self.names[expr.variable]}.{identifier(expr.column)}"
+
+
+def _key(key: str) -> str:
+    return identifier(key)
+
+
+def _is_plain(left: Expr, right: Expr) -> bool:
+    """Text beside a constant: an object in the text's place cannot equal it."""
+    constants = [e for e in (left, right) if isinstance(e, Constant)]
+    return bool(constants) and all(str(e.value)[:1] not in ("{", "[") for e in constants)
+
+
+def _follows(expr: Expr, item: Variable) -> bool:
+    """True where the value is null whenever the item is."""
+    while isinstance(expr, Field | Pick | Single | Boundary):
+        expr = expr.base
+    return expr is item
+
+
+_CALLS = {
+    "negate": "(- {0})",
+    "toString": "cast({0} as varchar)",
+    "toInteger": "case when regexp_full_match(cast({0} as varchar), '[+-]?[0-9]+|true|false') "
+    "then coalesce(try_cast({0} as bigint), cast(try_cast({0} as boolean) as bigint)) end",
+    "toDecimal": "try_cast({0} as double)",
+    "toBoolean": "case when lower(cast({0} as varchar)) in "
+    "('true', 't', 'yes', 'y', '1', '1.0') then true "
+    "when lower(cast({0} as varchar)) in ('false', 'f', 'no', 'n', '0', '0.0') then false end",
+    "toDate": r"nullif(regexp_extract({0}, '^(\d{{4}}(-\d\d(-\d\d)?)?)(T.*)?$', 1), '')",
+    "toDateTime": r"nullif(regexp_extract({0}, '^\d{{4}}(-\d\d(-\d\d(T.*)?)?)?$'), '')",
+    "toTime": r"nullif(regexp_extract({0}, '^\d\d(:\d\d(:\d\d(\.\d+)?)?)?$'), '')",
+    "startsWith": "starts_with({0}, {1})",
+    "endsWith": "ends_with({0}, {1})",
+    "contains": "contains({0}, {1})",
+    "matches": "regexp_matches({0}, {1}, 's')",
+    "matchesFull": "regexp_full_match({0}, {1}, 's')",
+    "replace": "replace({0}, {1}, {2})",
+    "replaceMatches": "regexp_replace({0}, {1}, {2}, 'g')",
+    "indexOf": "(strpos({0}, {1}) - 1)",
+    "substring": "case when {1} >= 0 and {1} < length({0}) "
+    "then substr({0}, {1} + 1, coalesce({2}, length({0}))) end",
+    "length": "length({0})",
+    "upper": "upper({0})",
+    "lower": "lower({0})",
+    "trim": "trim({0})",
+    "abs": "abs({0})",
+    "ceiling": "try_cast(ceil({0}) as bigint)",
+    "floor": "try_cast(floor({0}) as bigint)",
+    "truncate": "try_cast(trunc({0}) as bigint)",
+    "round": "round(cast({0} as double), cast(coalesce({1}, 0) as integer))",
+    "sqrt": "case when {0} >= 0 then sqrt({0}) end",
+    "exp": "exp({0})",
+    "ln": "case when {0} > 0 then ln({0}) end",
+    "log": "case when {0} > 0 and {1} > 0 then ln({0}) / nullif(ln({1}), 0) end",
+    "power": "pow({0}, {1})",
+}
+_WRITERS: dict[type[Expr], Callable[..., str]] = {
+    AsResource: _Writer._as_resource,
+    IndexOf: _Writer._index,
+    Slice: _Writer._slice,
+    Map: _Writer._map,
+    Exists: _Writer._exists,
+    Count: _Writer._count,
+    Test: _Writer._test,
+    Not: _Writer._not,
+    Logic: _Writer._logic,
+    Truth: _Writer._truth,
+    Equal: _Writer._equal,
+    Compare: _Writer._compare,
+    Arithmetic: _Writer._arithmetic,
+    Combine: _Writer._combine,
+    Distinct: _Writer._distinct,
+    Includes: _Writer._includes,
+    SetOperation: _Writer._set,
+    Boundary: _Writer._boundary,
+    Join: _Writer._join,
+    Split: _Writer._split,
+    ReferenceKey: _Writer._reference_key,
+    Call: _Writer._call,
+    Repeat: _Writer._repeat,
+    RowCell: _Writer._row_cell,
+}

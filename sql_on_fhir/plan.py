@@ -1,0 +1,325 @@
+"""Syntax tree of a view -> logical plan: gives every path its FHIR type and cardinality.
+
+The row semantics follow the specification's processing model
+(https://sql-on-fhir.org/ig/StructureDefinition-ViewDefinition.html, "Processing Algorithm").
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sql_on_fhir import definitions
+from sql_on_fhir.errors import FhirPathError, SqlOnFhirError, ViewDefinitionError
+from sql_on_fhir.functions import PathPlanner, Scope
+from sql_on_fhir.logical import (
+    Cell,
+    Constant,
+    Expr,
+    IndexOf,
+    Iterate,
+    IterateRows,
+    Nothing,
+    Plan,
+    Present,
+    Repeat,
+    RowCell,
+    Rows,
+    Shape,
+    Variable,
+)
+from sql_on_fhir.view import ColumnDefinition, Path, Select, View, collect
+
+# Kinds that may stand in one column: union branches, and a declared against an inferred type.
+_COMPATIBLE = (
+    {"integer", "decimal"},
+    {"text", "date", "dateTime", "time"},
+)
+
+
+def plan(view: Mapping[str, Any] | str | bytes | View) -> Plan:
+    """The logical plan of a view.
+
+    Raises ViewDefinitionError or FhirPathError for the first rule that is broken.
+    """
+    tree, problems = (view, []) if isinstance(view, View) else collect(view)
+    if tree is not None and not problems:
+        planner = _ViewPlanner(tree)
+        planned = planner.plan()
+        problems = planner.problems
+    if problems:
+        raise problems[0]
+    return planned
+
+
+def problems_of(tree: View) -> tuple[list[SqlOnFhirError], list[str]]:
+    """Every error, and every warning, that planning a view meets."""
+    planner = _ViewPlanner(tree)
+    planner.plan()
+    return planner.problems, planner.warnings
+
+
+def compatible(left: str, right: str) -> bool:
+    """True where values of two FHIR types can stand in one column."""
+    kinds = {definitions.kind_of(left), definitions.kind_of(right)}
+    if "complex" in kinds:
+        return left == right
+    return len(kinds) == 1 or any(kinds <= family for family in _COMPATIBLE)
+
+
+@dataclass(frozen=True)
+class _Blankable:
+    """A scope, and the forEachOrNull item whose absence makes its columns null."""
+
+    scope: Scope
+    blank: Variable | None
+    in_rows: bool
+
+
+class _ViewPlanner:
+    """Plans one view; keeps what is wrong with it."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.problems: list[SqlOnFhirError] = []
+        self.warnings: list[str] = []
+        self.names = 0
+        self.seen: set[str] = set()
+        shape = Shape()
+        shape.read("resourceType", many=False, leaf="text")
+        self.resource = Variable(view.resource, False, "resource", True, shape=shape)
+        self.paths = PathPlanner(view, self.resource, self._new_name, self.warnings)
+
+    def _new_name(self, stem: str) -> str:
+        self.names += 1
+        return f"{stem}{self.names}"
+
+    def plan(self) -> Plan:
+        zero = Constant("integer", False, "0")
+        scope = _Blankable(Scope(self.resource, None, self.resource, zero), None, False)
+        filters = [self._filter(path, scope.scope) for path in self.view.where]
+        steps: list[Iterate | IterateRows] = []
+        cells: list[Cell] = []
+        for select in self.view.selects:
+            cells += self._steps(select, scope, steps)
+        self._check_names(cells)
+        return Plan(
+            self.view.name,
+            self.resource,
+            self.view.resource,
+            filters,
+            steps,
+            cells,
+            self.warnings,
+        )
+
+    def _check_names(self, cells: list[Cell]) -> None:
+        """Processing model, "Validate Columns": names are unique; here without regard to case."""
+        seen: dict[str, str] = {}
+        for cell in cells:
+            name = cell.definition.name
+            if name.lower() in seen:
+                self._note(f"the column {name!r} is defined twice", cell.definition.where)
+            seen[name.lower()] = name
+
+    def _note(self, message: str, where: str) -> None:
+        self.problems.append(ViewDefinitionError(message, view=self.view.name, where=where))
+
+    def _path(self, path: Path, scope: Scope, type_: str | None = None) -> Expr:
+        try:
+            return self.paths.plan(path.tree, path.text, scope, type_)
+        except FhirPathError as error:
+            self.problems.append(error.located(self.view.name, path.where))
+            return Nothing("string", False)
+
+    def _filter(self, path: Path, scope: Scope) -> Expr:
+        """ViewDefinition.where: the path must give a boolean."""
+        expr = self._path(path, scope, "boolean")
+        if expr.type != "boolean" and not isinstance(expr, Nothing):
+            self._note(
+                f"where needs a boolean: {path.text!r} gives {expr.type}", path.where
+            )
+        return self.paths.one(expr, path.text)
+
+    # rows, step by step
+
+    def _iteration(self, select: Select, at: _Blankable) -> Iterate | None:
+        if select.repeat:
+            over = self._repeat(select, at.scope)
+        elif select.for_each:
+            over = self._path(select.for_each, at.scope)
+        else:
+            return None
+        item = Variable(
+            over.type, False, self._new_name("item"), not at.in_rows, shape=over.shape
+        )
+        return Iterate(item, over, select.keep_empty, at.blank)
+
+    def _inside(self, iterate: Iterate | None, at: _Blankable) -> _Blankable:
+        if iterate is None:
+            return at
+        item = iterate.item
+        scope = Scope(item, None, item, IndexOf("integer", False, item))
+        blank = item if iterate.keep_empty or at.blank else None
+        return _Blankable(scope, blank, at.in_rows)
+
+    def _repeat(self, select: Select, scope: Scope) -> Expr:
+        """`repeat`: depth-first, each node before its children, paths in their order."""
+        first = [self._path(path, scope) for path in select.repeat]
+        known = [expr for expr in first if not isinstance(expr, Nothing)]
+        if not known:
+            return Nothing("string", True)
+        type_ = known[0].type
+        for expr, path in zip(first, select.repeat, strict=True):
+            if not isinstance(expr, Nothing) and (expr.type != type_ or expr.shape is None):
+                self._note(
+                    f"repeat needs paths to complex elements of one type: {path.text!r} gives "
+                    f"{expr.type}, not {type_}",
+                    path.where,
+                )
+                return Nothing("string", True)
+        node = Variable(type_, False, self._new_name("node"), shape=Shape())
+        inner = Scope(node, None, node, scope.row_index)
+        then = [self._path(path, inner) for path in select.repeat]
+        for expr in (*first, *then):
+            if expr.shape is not None:
+                expr.shape.read_whole()
+        keys = tuple(sorted({path.text.split(".")[-1].split("(")[0] for path in select.repeat}))
+        seeds, children = self.paths.combine(first), self.paths.combine(then)
+        return Repeat(type_, True, seeds, node, children, keys, shape=Shape())
+
+    def _steps(
+        self, select: Select, at: _Blankable, steps: list[Iterate | IterateRows]
+    ) -> list[Cell]:
+        iterate = self._iteration(select, at)
+        if iterate is not None:
+            steps.append(iterate)
+        inner = self._inside(iterate, at)
+        cells = [self._cell(column, inner) for column in select.columns]
+        for nested in select.selects:
+            cells += self._steps(nested, inner, steps)
+        if select.union_all:
+            cells += self._union_step(select, inner, steps)
+        return cells
+
+    def _union_step(
+        self, select: Select, at: _Blankable, steps: list[Iterate | IterateRows]
+    ) -> list[Cell]:
+        branches = self._branches(select, _Blankable(at.scope, at.blank, True))
+        if not branches:
+            return []
+        item = Variable("row", False, self._new_name("row"), True)
+        steps.append(IterateRows(item, branches, at.blank))
+        return [
+            Cell(
+                cell.definition,
+                cell.type,
+                RowCell(cell.type, cell.definition.collection, item, cell.definition.name),
+            )
+            for cell in branches[0].all_cells()
+        ]
+
+    # rows inside a row: the branches of a union
+
+    def _branches(self, select: Select, at: _Blankable) -> list[Rows]:
+        branches = [self._rows(branch, at) for branch in select.union_all]
+        self._unify(select, branches)
+        return branches
+
+    def _rows(self, select: Select, at: _Blankable) -> Rows:
+        iterate = self._iteration(select, at)
+        inner = self._inside(iterate, at)
+        inner = dataclasses.replace(inner, blank=None)
+        rows = Rows(iterate, [self._cell(column, inner) for column in select.columns], [], [])
+        rows.products += [self._rows(nested, inner) for nested in select.selects]
+        if select.union_all:
+            rows.unions.append(self._branches(select, inner))
+        self._check_names(rows.all_cells() if self._has_branches(rows) else [])
+        return rows
+
+    @staticmethod
+    def _has_branches(rows: Rows) -> bool:
+        return all(union for union in rows.unions)
+
+    def _unify(self, select: Select, branches: list[Rows]) -> None:
+        """ "Unions": each branch has the same columns, in the same order, of the same types."""
+        if not branches:
+            return
+        first = branches[0].all_cells()
+        names = [cell.definition.name for cell in first]
+        for number, branch in enumerate(branches[1:], 1):
+            where = f"{select.where}.unionAll[{number}]"
+            cells = branch.all_cells()
+            found = [cell.definition.name for cell in cells]
+            if found != names:
+                self._note(
+                    "the branches of unionAll need the same columns in the same order: "
+                    f"{', '.join(names)}; here: {', '.join(found)}",
+                    where,
+                )
+                continue
+            for one, other in zip(first, cells, strict=True):
+                self._unify_cells(one, other, where)
+        for branch in branches[1:]:
+            for one, other in zip(first, branch.all_cells(), strict=False):
+                other.type = one.type
+
+    def _unify_cells(self, one: Cell, other: Cell, where: str) -> None:
+        name = one.definition.name
+        if one.definition.collection != other.definition.collection:
+            self._note(f"the column {name!r} is a collection in one branch only", where)
+        if isinstance(one.value, Nothing) and one.definition.type is None:
+            one.type = other.type
+        elif isinstance(other.value, Nothing) and other.definition.type is None:
+            return
+        elif not compatible(one.type, other.type):
+            self._note(
+                f"the column {name!r} is {one.type} in the first branch, {other.type} here",
+                where,
+            )
+        elif {one.type, other.type} != {one.type} and "decimal" in (one.type, other.type):
+            one.type = "decimal"
+
+    # columns
+
+    def _cell(self, column: ColumnDefinition, at: _Blankable) -> Cell:
+        value = self._path(column.path, at.scope, column.type)
+        type_ = column.type or value.type
+        if not isinstance(value, Nothing):
+            self._check_type(column, value)
+        if value.many and not column.collection:
+            value = self.paths.one(value, f'column "{column.name}"')
+        if at.blank is not None and not at.in_rows and not _is_row_index(value, at):
+            value = Present(value.type, value.many, at.blank, value, shape=value.shape)
+        return Cell(column, type_, value)
+
+    def _check_type(self, column: ColumnDefinition, value: Expr) -> None:
+        """ "Column Types": complex values need a type, and the type must fit the path."""
+        if value.kind == "complex":
+            if column.type is None:
+                self._note(
+                    f"the path {column.path.text!r} gives {value.type}, which is not primitive: "
+                    "give the column this type, or go on to one of its elements",
+                    column.where,
+                )
+            if value.shape is not None:
+                value.shape.read_whole()
+        if column.type is None or column.type == value.type:
+            return
+        wanted = definitions.kind_of(column.type)
+        if value.kind == "complex" or wanted == "complex":
+            related = column.type in definitions.ancestors(value.type)
+            fits = related and value.kind == wanted
+        else:
+            fits = wanted == "text" or compatible(column.type, value.type)
+        if not fits:
+            self._note(
+                f"the column is declared {column.type}, but the path {column.path.text!r} gives "
+                f"{value.type}",
+                column.where,
+            )
+
+
+def _is_row_index(value: Expr, at: _Blankable) -> bool:
+    """%rowIndex is 0, not null, in the blank row of a forEachOrNull."""
+    return isinstance(value, IndexOf) and value.variable is at.blank

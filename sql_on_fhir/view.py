@@ -1,0 +1,318 @@
+"""ViewDefinition JSON -> typed syntax tree, with every structural rule of the specification.
+
+https://sql-on-fhir.org/ig/StructureDefinition-ViewDefinition.html. Paths are parsed here;
+their types are given in plan.py.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from sql_on_fhir import definitions, fhirpath
+from sql_on_fhir.errors import FhirPathError, SqlOnFhirError, ViewDefinitionError
+
+_SQL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_TYPE_PREFIX = "http://hl7.org/fhir/StructureDefinition/"
+# ViewDefinition.constant.value[x]
+CONSTANT_TYPES = (
+    "base64Binary boolean canonical code date dateTime decimal id instant integer integer64 "
+    "oid positiveInt string time unsignedInt uri url uuid"
+).split()
+_DATE_FORMS = {
+    "date": r"\d{4}(-\d\d(-\d\d)?)?",
+    "dateTime": r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?)?)?",
+    "instant": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)",
+    "time": r"\d\d:\d\d(:\d\d(\.\d+)?)?",
+}
+
+
+@dataclass(frozen=True)
+class Path:
+    """A FHIRPath expression, its tree, and its place in the view."""
+
+    text: str
+    tree: fhirpath.Node
+    where: str
+
+
+@dataclass(frozen=True)
+class Constant:
+    """`%name`: a FHIR primitive; `value` as text, or bool."""
+
+    name: str
+    type: str
+    value: str | bool
+
+
+@dataclass(frozen=True)
+class ColumnDefinition:
+    """`select.column`. `type` is a bare FHIR type name; `sql_type` comes from the ansi/type tag."""
+
+    name: str
+    path: Path
+    type: str | None
+    collection: bool
+    sql_type: str | None
+    description: str | None
+    where: str
+
+
+@dataclass(frozen=True)
+class Select:
+    """`select` or one branch of `unionAll`."""
+
+    where: str
+    columns: tuple[ColumnDefinition, ...] = ()
+    for_each: Path | None = None
+    keep_empty: bool = False
+    repeat: tuple[Path, ...] = ()
+    selects: "tuple[Select, ...]" = ()
+    union_all: "tuple[Select, ...]" = ()
+
+
+@dataclass(frozen=True)
+class View:
+    """A whole ViewDefinition."""
+
+    name: str
+    resource: str
+    selects: tuple[Select, ...]
+    where: tuple[Path, ...] = ()
+    constants: Mapping[str, Constant] = field(default_factory=dict)
+
+
+def parse_view(view: Mapping[str, Any] | str | bytes) -> View:
+    """The typed tree of a ViewDefinition.
+
+    Raises ViewDefinitionError or FhirPathError for the first rule that is broken;
+    `collect` gives them all.
+    """
+    tree, problems = collect(view)
+    if problems:
+        raise problems[0]
+    if tree is None:
+        raise ViewDefinitionError("there is no view")
+    return tree
+
+
+def collect(view: Mapping[str, Any] | str | bytes) -> tuple[View | None, list[SqlOnFhirError]]:
+    """The typed tree, as far as it can be read, and every error met on the way."""
+    if isinstance(view, str | bytes):
+        try:
+            view = json.loads(view)
+        except ValueError as error:
+            return None, [ViewDefinitionError(f"this is not JSON: {error}")]
+    if not isinstance(view, Mapping):
+        return None, [ViewDefinitionError("a view is a JSON object")]
+    reader = _Reader(view)
+    return reader.view(), reader.problems
+
+
+class _Broken(Exception):  # noqa: N818 - it is a signal inside this module, reported elsewhere
+    """Reading of one part stopped; its error is already noted."""
+
+
+class _Reader:
+    """Reads one view and notes what is wrong instead of stopping at the first error."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document = document
+        name = document.get("name")
+        self.name = name if isinstance(name, str) and name else None
+        self.problems: list[SqlOnFhirError] = []
+
+    def _note(self, message: str, where: str) -> None:
+        self.problems.append(ViewDefinitionError(message, view=self.name, where=where))
+
+    def _fail(self, message: str, where: str) -> NoReturn:
+        self._note(message, where)
+        raise _Broken
+
+    def view(self) -> View | None:
+        document = self.document
+        kind = document.get("resourceType", "ViewDefinition")
+        if kind != "ViewDefinition":
+            self._note(f"resourceType is {kind!r}, not 'ViewDefinition'", "resourceType")
+        name = document.get("name")
+        if name is not None and not (isinstance(name, str) and _SQL_NAME.fullmatch(name)):
+            self._note(f"{name!r} is not a name for a table: letters, digits, _", "name")
+        resource = document.get("resource")
+        if resource is None:
+            self._note("resource is missing: it names the FHIR resource type", "resource")
+        elif not isinstance(resource, str) or not definitions.is_resource(resource):
+            self._note(f"{resource!r} is not a resource type of FHIR R4", "resource")
+        constants = self._constants()
+        filters = tuple(
+            path
+            for where, item in self._objects(document, "where", "")
+            for path in self._optional_path(item, "path", where, required=True)
+        )
+        if "select" not in document or document["select"] == []:
+            self._note("select is missing: a view has at least one", "select")
+        selects = self._selects(document, "select", "")
+        if not isinstance(resource, str):
+            return None
+        return View(self.name or "view", resource, selects, filters, constants)
+
+    def _objects(
+        self, parent: Mapping[str, Any], key: str, where: str
+    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        place = f"{where}.{key}" if where else key
+        items = parent.get(key, [])
+        if not isinstance(items, list):
+            self._note(f"{key} is a list of objects", place)
+            return
+        for number, item in enumerate(items):
+            if isinstance(item, Mapping):
+                yield f"{place}[{number}]", item
+            else:
+                self._note("this is not an object", f"{place}[{number}]")
+
+    def _path(self, text: Any, where: str) -> Path:
+        if not isinstance(text, str):
+            self._fail(f"{text!r} is not a FHIRPath expression: it must be text", where)
+        try:
+            return Path(text, fhirpath.parse(text), where)
+        except FhirPathError as error:
+            self.problems.append(error.located(self.name, where))
+            raise _Broken from error
+
+    def _optional_path(
+        self, parent: Mapping[str, Any], key: str, where: str, *, required: bool = False
+    ) -> list[Path]:
+        if key not in parent:
+            if required:
+                self._note(f"{key} is missing", where)
+            return []
+        try:
+            return [self._path(parent[key], f"{where}.{key}")]
+        except _Broken:
+            return []
+
+    def _constants(self) -> dict[str, Constant]:
+        constants: dict[str, Constant] = {}
+        for where, item in self._objects(self.document, "constant", ""):
+            name = item.get("name")
+            if not (isinstance(name, str) and _SQL_NAME.fullmatch(name)):
+                self._note(f"{name!r} is not a name for a constant: letters, digits, _", where)
+                continue
+            if name in constants:
+                self._note(f"the constant %{name} is defined twice", where)
+                continue
+            constant = self._constant(name, item, where)
+            if constant is not None:
+                constants[name] = constant
+        return constants
+
+    def _constant(self, name: str, item: Mapping[str, Any], where: str) -> Constant | None:
+        values = [key for key in item if key.startswith("value")]
+        if len(values) != 1:
+            self._note(
+                f"the constant %{name} needs exactly one value: valueString, valueInteger, …",
+                where,
+            )
+            return None
+        types = {definitions.choice_key("value", type_): type_ for type_ in CONSTANT_TYPES}
+        type_ = types.get(values[0])
+        if type_ is None:
+            allowed = ", ".join(sorted(types))
+            self._note(f"{values[0]} is not allowed for a constant; allowed: {allowed}", where)
+            return None
+        value = item[values[0]]
+        kind = definitions.kind_of(type_)
+        fits = {
+            "boolean": isinstance(value, bool),
+            "integer": isinstance(value, int) and not isinstance(value, bool),
+            "decimal": isinstance(value, int | float) and not isinstance(value, bool),
+        }.get(kind, isinstance(value, str))
+        if fits and type_ in _DATE_FORMS:
+            fits = re.fullmatch(_DATE_FORMS[type_], value) is not None
+        if not fits:
+            self._note(f"the constant %{name}: {value!r} is not a {type_}", where)
+            return None
+        return Constant(name, type_, value if isinstance(value, bool) else str(value))
+
+    def _selects(self, parent: Mapping[str, Any], key: str, where: str) -> tuple[Select, ...]:
+        return tuple(self._select(item, at) for at, item in self._objects(parent, key, where))
+
+    def _select(self, item: Mapping[str, Any], where: str) -> Select:
+        given = [key for key in ("forEach", "forEachOrNull", "repeat") if key in item]
+        if len(given) > 1:
+            self._note(f"{' and '.join(given)} exclude each other", where)
+        used = ("column", "select", "unionAll")
+        if not any(item.get(key) for key in used):
+            self._note("a select has column, select or unionAll", where)
+        for_each = [
+            *self._optional_path(item, "forEach", where),
+            *self._optional_path(item, "forEachOrNull", where),
+        ]
+        return Select(
+            where,
+            tuple(
+                column
+                for at, definition in self._objects(item, "column", where)
+                for column in self._column(definition, at)
+            ),
+            for_each[0] if for_each else None,
+            "forEachOrNull" in item,
+            self._repeat(item, where),
+            self._selects(item, "select", where),
+            self._selects(item, "unionAll", where),
+        )
+
+    def _repeat(self, item: Mapping[str, Any], where: str) -> tuple[Path, ...]:
+        if "repeat" not in item:
+            return ()
+        texts = item["repeat"]
+        if not isinstance(texts, list) or not texts:
+            self._note("repeat is a list of paths, at least one", f"{where}.repeat")
+            return ()
+        paths = []
+        for number, text in enumerate(texts):
+            try:
+                paths.append(self._path(text, f"{where}.repeat[{number}]"))
+            except _Broken:
+                continue
+        return tuple(paths)
+
+    def _column(self, item: Mapping[str, Any], where: str) -> list[ColumnDefinition]:
+        name = item.get("name")
+        if not (isinstance(name, str) and _SQL_NAME.fullmatch(name)):
+            self._note(
+                f"{name!r} is not a column name: a letter, then letters, digits, _", where
+            )
+        collection = item.get("collection", False)
+        if not isinstance(collection, bool):
+            self._note("collection is true or false", f"{where}.collection")
+        type_ = item.get("type")
+        if type_ is not None and not isinstance(type_, str):
+            self._note("type is the name of a FHIR type", f"{where}.type")
+            type_ = None
+        if type_ is not None:
+            type_ = type_.removeprefix(_TYPE_PREFIX)
+            if definitions.lookup(type_) is None:
+                self._note(f"{type_!r} is not a type of FHIR R4", f"{where}.type")
+        paths = self._optional_path(item, "path", where, required=True)
+        if not paths or not isinstance(name, str):
+            return []
+        description = item.get("description")
+        return [
+            ColumnDefinition(
+                name,
+                paths[0],
+                type_,
+                collection is True,
+                self._sql_type(item, where),
+                description if isinstance(description, str) else None,
+                where,
+            )
+        ]
+
+    def _sql_type(self, item: Mapping[str, Any], where: str) -> str | None:
+        """The `ansi/type` tag (ViewDefinition, 'Type Hinting with Tags')."""
+        for _, tag in self._objects(item, "tag", where):
+            if tag.get("name") == "ansi/type" and isinstance(tag.get("value"), str):
+                return str(tag["value"])
+        return None
