@@ -1,0 +1,214 @@
+"""What a person sees at the end of a run, and in ``lakehouse status``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lakehouse import lake
+from lakehouse.cli.console import console, table
+from lakehouse.metadata.status import CheckLine, StatusReport, status
+from lakehouse.platform import Platform
+
+if TYPE_CHECKING:
+    from orchestration.runner import PipelineRun
+
+_STAGE_NAMES = {
+    "raw__layout_registry": "layouts",
+    "raw__submission": "intake",
+    "landing": "landing (dlt)",
+    "silver": "Silver (dbt)",
+    "silver_checks": "checks on Silver",
+    "gold": "Gold and marts (dbt)",
+    "gold_checks": "checks on Gold",
+    "published": "publish",
+    "published_checks": "checks on published marts",
+}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did and what is there now. ``tables`` maps ``layer.table`` to rows."""
+
+    nothing_new: bool
+    seconds: float
+    landed: Sequence[str]
+    tables: dict[str, int]
+    stages: dict[str, float]
+    status: StatusReport
+    run_ids: Sequence[str] = field(default_factory=list)
+
+
+def summarise(platform: Platform, *, run: PipelineRun | None, seconds: float) -> Summary:
+    """The state of everything after ``run`` (None: there was nothing to do)."""
+    return Summary(
+        nothing_new=run is None,
+        seconds=round(seconds, 3),
+        landed=list(run.landed) if run else [],
+        tables=row_counts(platform),
+        stages=dict(run.seconds) if run else {},
+        status=status(platform.engine),
+        run_ids=list(run.run_ids) if run else [],
+    )
+
+
+def row_counts(platform: Platform) -> dict[str, int]:
+    """Rows of every table of the lake, from the catalog's statistics where they are exact."""
+    counts: dict[str, int] = {}
+    with lake.connect(platform.settings, read_only=True) as connection:
+        names = connection.execute(
+            "select table_schema, table_name from information_schema.tables "
+            f"where table_catalog = '{lake.LAKE}' and table_type = 'BASE TABLE' order by all"
+        ).fetchall()
+        for schema, name in names:
+            row = connection.execute(f'select count(*) from "{schema}"."{name}"').fetchone()
+            counts[f"{schema}.{name}"] = int(row[0]) if row else 0
+    return counts
+
+
+def show_summary(summary: Summary) -> None:
+    """The closing table of ``demo`` and ``run``."""
+    if summary.nothing_new:
+        console.print("[bold]Nothing new[/]: every drop is registered, built and published.")
+    _show_tables(summary.tables)
+    _show_checks_line(summary.status)
+    _show_quarantine(summary.status)
+    _show_published(summary.status)
+    if summary.stages:
+        rows = [
+            (_STAGE_NAMES.get(name, name), seconds)
+            for name, seconds in summary.stages.items()
+            if name != "total"
+        ]
+        console.print(table("Seconds per stage", ("stage", "seconds"), rows))
+    landed = f"{len(summary.landed)} submission(s) landed, " if summary.landed else ""
+    console.print(f"[bold green]Done[/] in {summary.seconds:.1f} s: {landed}all above is current.")
+
+
+def show_status(report: StatusReport) -> None:
+    """``lakehouse status``."""
+    by_state = ", ".join(f"{count} {state}" for state, count in report.submissions_by_state.items())
+    console.print(f"[bold]Submissions[/]: {by_state or 'none yet'}")
+    if report.submissions:
+        console.print(
+            table(
+                None,
+                ("submission", "from", "type", "state", "files", "arrived", "accepted", "quarantined"),
+                [
+                    (
+                        line.submission_id,
+                        line.submitter,
+                        line.file_type,
+                        line.state,
+                        line.file_count,
+                        line.arrived,
+                        line.accepted,
+                        line.quarantined,
+                    )
+                    for line in report.submissions
+                ],
+            )
+        )
+    for group in report.open_groups:
+        console.print(f"   still arriving: {group.group_key} ({group.file_count} files) – {group.note}")
+    if report.duplicates:
+        console.print(f"   {report.duplicates} drop(s) repeat content that is already registered")
+    for item in report.needs_review:
+        from lakehouse.privacy import ref
+
+        console.print(f"   [yellow]needs review[/]: {item.submission_id} {ref(item.path)} – {item.note}")
+    if report.waiting_for_silver:
+        console.print(f"   {report.waiting_for_silver} submission(s) wait for a build: `lakehouse run`")
+    _show_quarantine(report)
+    _show_checks_line(report)
+    _show_published(report)
+    console.print(
+        table(
+            "Freshness",
+            ("stage", "newest", "hours ago"),
+            [
+                (s.stage, s.newest_at, None if s.age_seconds is None else s.age_seconds / 3600)
+                for s in report.freshness
+            ],
+        )
+    )
+
+
+def show_checks(checks: Sequence[CheckLine]) -> None:
+    """Each rule's latest result with its numbers, failed ones first."""
+    console.print(
+        table(
+            "Checks",
+            ("", "table", "rule", "column", "severity", "expected", "observed"),
+            [
+                (
+                    "ok" if check.passed else "FAILED",
+                    f"{check.layer}.{check.table_name}",
+                    check.rule,
+                    check.column_name,
+                    check.severity,
+                    check.expected,
+                    _numbers(check.observed),
+                )
+                for check in checks
+            ],
+        )
+    )
+
+
+def _numbers(observed: Any) -> str:
+    if not observed:
+        return ""
+    return ", ".join(f"{name} {value}" for name, value in observed.items())
+
+
+def _show_tables(tables: dict[str, int]) -> None:
+    layers = [layer for layer in lake.LAYERS if any(t.startswith(f"{layer}.") for t in tables)]
+    for layer in layers:
+        rows = [
+            (name.partition(".")[2], count)
+            for name, count in tables.items()
+            if name.startswith(f"{layer}.")
+        ]
+        console.print(table(f"{layer.capitalize()}", ("table", "rows"), rows))
+
+
+def _show_checks_line(report: StatusReport) -> None:
+    failed = report.checks_failed
+    colour = "green" if not failed else "yellow"
+    console.print(
+        f"[bold]Checks[/]: {report.checks_passed} passed, [{colour}]{failed} failed[/]"
+        f"   [bold]Records[/]: {report.arrived:,} arrived = {report.accepted:,} accepted + "
+        f"{report.quarantined:,} quarantined"
+    )
+    for check in report.failed_checks:
+        console.print(
+            f"   [{'red' if check.severity == 'error' else 'yellow'}]{check.severity}[/] "
+            f"{check.layer}.{check.table_name} {check.rule}: {check.message or check.expected}"
+        )
+
+
+def _show_quarantine(report: StatusReport) -> None:
+    if report.quarantine:
+        console.print(
+            table(
+                "Quarantine (`lakehouse quarantine` shows each)",
+                ("reason", "items", "records"),
+                [(line.reason, line.items, line.records) for line in report.quarantine],
+            )
+        )
+
+
+def _show_published(report: StatusReport) -> None:
+    published = report.last_publish
+    if published is None:
+        console.print("[bold]Published[/]: nothing yet")
+        return
+    console.print(
+        table(
+            f"Published marts ({published.schema_name}, {published.published_at:%Y-%m-%d %H:%M:%S})",
+            ("mart", "rows"),
+            sorted(published.row_counts.items()),
+        )
+    )
