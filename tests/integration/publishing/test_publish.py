@@ -1,0 +1,472 @@
+"""What a publish makes, refuses and leaves behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+import publishing
+from lakehouse.databases import READER_ROLE
+from lakehouse.errors import PublishError
+from lakehouse.metadata import models
+from lakehouse.settings import Settings
+
+Publish = Callable[..., publishing.PublishReport]
+Marts = psycopg.Connection[Any]
+WriteMarts = Callable[..., None]
+
+ROWS = 5_000
+
+
+def generation(marts: Marts) -> int:
+    """The one generation that all rows of both marts have."""
+    rows = marts.execute(
+        "select generation from marts.encounters union select generation from marts.patients"
+    ).fetchall()
+    assert len(rows) == 1
+    return int(rows[0][0])
+
+
+def states(engine: Engine) -> dict[int, str]:
+    with Session(engine) as session:
+        return {row.n: row.state for row in session.scalars(select(models.Publish))}
+
+
+def schemas(marts: Marts) -> list[str]:
+    rows = marts.execute("select nspname from pg_namespace where nspname like 'marts_%' order by 1")
+    return [row[0] for row in rows]
+
+
+def test_every_mart_of_the_lake_is_published_with_its_rows(
+    write_marts: WriteMarts,
+    con: duckdb.DuckDBPyConnection,
+    publish: Publish,
+    marts: Marts,
+    engine: Engine,
+) -> None:
+    write_marts(1)
+    con.execute("create table lake.marts.nothing_yet as select 1 as a where false")
+
+    report = publish()
+
+    assert report.row_counts == {"encounters": ROWS, "patients": ROWS, "nothing_yet": 0}
+    assert report.changed
+    assert generation(marts) == 1
+    assert marts.execute("select count(*) from marts.nothing_yet").fetchone() == (0,)
+    assert marts.execute(
+        "select publish, build_id, snapshot_id from marts.publication"
+    ).fetchall() == [(report.n, report.build_id, report.snapshot_id)]
+    assert states(engine) == {report.n: "current"}
+
+
+def test_values_arrive_as_they_are_in_types_that_postgres_has(
+    con: duckdb.DuckDBPyConnection, publish: Publish, marts: Marts
+) -> None:
+    con.execute(
+        """
+        create table lake.marts.odd as select
+            sum(i) as hugeint_sum, 18446744073709551::ubigint as big, 1.50::decimal(10, 2) as money,
+            'a' || chr(0) || 'b' as with_nul, '' as empty, null::varchar as nothing,
+            date '1899-12-31' as day, timestamptz '2024-02-29 23:59:59+00' as moment,
+            [1, 2] as numbers, {'a': 1} as document, 'NaN'::double as not_a_number,
+            'Zoë 日本 😀' as text, true as yes
+        from range(5) t(i)
+        """
+    )
+
+    publish()
+
+    row = marts.execute("select * from marts.odd").fetchone()
+    assert row is not None
+    assert row[0] == 10
+    assert row[1] == 18446744073709551
+    assert str(row[2]) == "1.50"
+    assert row[3] == "ab"
+    assert row[4] == ""
+    assert row[5] is None
+    assert row[6].isoformat() == "1899-12-31"
+    assert row[7].isoformat() == "2024-02-29T23:59:59+00:00"
+    assert row[8] == [1, 2]
+    assert row[9] == {"a": 1}
+    assert row[10] != row[10]
+    assert row[11] == "Zoë 日本 😀"
+    types = dict(
+        marts.execute(
+            "select column_name, data_type from information_schema.columns"
+            " where table_schema = 'marts' and table_name = 'odd'"
+        ).fetchall()
+    )
+    assert types["hugeint_sum"] == "bigint"
+    assert types["document"] == "jsonb"
+
+
+def test_published_tables_are_indexed_where_the_data_says(
+    write_marts: WriteMarts, con: duckdb.DuckDBPyConnection, publish: Publish, marts: Marts
+) -> None:
+    write_marts(1)
+    report = publish()
+    rows = marts.execute(
+        "select tablename, indexdef from pg_indexes where schemaname = %s", [report.schema]
+    ).fetchall()
+    assert [(table, definition.split("USING")[1]) for table, definition in rows] == [
+        ("patients", " btree (patient_key)")
+    ]
+
+
+def test_publishing_unchanged_marts_again_does_nothing_and_says_so(
+    write_marts: WriteMarts, con: duckdb.DuckDBPyConnection, publish: Publish, marts: Marts
+) -> None:
+    write_marts(1)
+    first = publish()
+    con.execute("create table lake.silver.something_else as select 1 as a")
+
+    second = publish()
+
+    assert not second.changed
+    assert second.n == first.n
+    assert "not changed" in second.message
+    assert second.row_counts == first.row_counts
+    assert schemas(marts) == [first.schema]
+
+
+def test_a_deleted_row_or_a_dropped_mart_counts_as_a_change(
+    write_marts: WriteMarts, con: duckdb.DuckDBPyConnection, publish: Publish, marts: Marts
+) -> None:
+    write_marts(1)
+    publish()
+    con.execute("delete from lake.marts.patients where patient_key = 7")
+    second = publish()
+    con.execute("drop table lake.marts.encounters")
+    third = publish()
+
+    assert second.row_counts == {"encounters": ROWS, "patients": ROWS - 1}
+    assert third.row_counts == {"patients": ROWS - 1}
+    assert marts.execute("select to_regclass('marts.encounters')").fetchone() == (None,)
+
+
+def test_a_failed_check_blocks_the_publish_and_its_message_says_why(
+    write_marts: WriteMarts,
+    con: duckdb.DuckDBPyConnection,
+    publish: Publish,
+    new_build: Callable[..., str],
+    marts: Marts,
+    engine: Engine,
+) -> None:
+    write_marts(1)
+    first = publish()
+    write_marts(2)
+
+    with pytest.raises(PublishError) as blocked:
+        publish(new_build(error_passed=False))
+
+    assert "gold.encounter_summary rule_error: the error rule says what to do" in str(blocked.value)
+    assert "rule_warning" not in str(blocked.value)
+    assert generation(marts) == 1
+    assert states(engine) == {first.n: "current"}
+
+
+def test_a_failed_warning_does_not_block(
+    write_marts: WriteMarts,
+    con: duckdb.DuckDBPyConnection,
+    publish: Publish,
+    new_build: Callable[..., str],
+) -> None:
+    write_marts(1)
+    assert publish(new_build(warning_passed=False)).changed
+
+
+def test_a_build_that_nobody_checked_is_not_published(
+    write_marts: WriteMarts, con: duckdb.DuckDBPyConnection, publish: Publish
+) -> None:
+    write_marts(1)
+    with pytest.raises(PublishError, match="has not been checked"):
+        publish("20260101T000000000-000000")
+
+
+def test_reasons_found_on_the_loaded_marts_block_before_readers_see_them(
+    write_marts: WriteMarts,
+    con: duckdb.DuckDBPyConnection,
+    publish: Publish,
+    marts: Marts,
+    engine: Engine,
+) -> None:
+    write_marts(1)
+    publish()
+    write_marts(2)
+    seen: list[Any] = []
+
+    def inspect(schema: str) -> list[str]:
+        seen.append(marts.execute(f"select min(generation) from {schema}.patients").fetchone())
+        return ["patients: too few"]
+
+    with pytest.raises(PublishError, match="patients: too few"):
+        publish(inspect=inspect)
+
+    assert seen == [(2,)]
+    assert generation(marts) == 1
+    assert schemas(marts) == ["marts_1"]
+    assert states(engine) == {1: "current", 2: "failed"}
+
+
+def test_the_marts_of_one_snapshot_are_published_even_while_a_build_goes_on(
+    write_marts: WriteMarts, con: duckdb.DuckDBPyConnection, publish: Publish, marts: Marts
+) -> None:
+    from lakehouse import lake
+
+    write_marts(1)
+    snapshot = lake.snapshot_id(con)
+    con.execute(
+        "create or replace table lake.marts.patients as select 1 as patient_key, 2 as generation"
+    )
+
+    report = publish(snapshot_id=snapshot)
+
+    assert generation(marts) == 1
+    assert report.row_counts == {"encounters": ROWS, "patients": ROWS}
+    assert publish().row_counts == {"encounters": ROWS, "patients": 1}
+
+
+def test_rollback_shows_the_publish_before_and_can_be_taken_back(
+    write_marts: WriteMarts,
+    con: duckdb.DuckDBPyConnection,
+    publish: Publish,
+    marts: Marts,
+    settings: Settings,
+    engine: Engine,
+) -> None:
+    for number in (1, 2):
+        write_marts(number)
+        publish()
+
+    back = publishing.rollback(settings, engine, actor="test", reason="wrong codes")
+    assert back.n == 1
+    assert generation(marts) == 1
+    assert marts.execute("select publish from marts.publication").fetchall() == [(1,)]
+    assert states(engine) == {1: "current", 2: "previous"}
+
+    publishing.rollback(settings, engine, actor="test", to=2)
+    assert generation(marts) == 2
+
+    with pytest.raises(PublishError, match="no publish 9"):
+        publishing.rollback(settings, engine, actor="test", to=9)
+
+
+def test_after_a_rollback_the_same_marts_are_published_anew(
+    write_marts: WriteMarts,
+    con: duckdb.DuckDBPyConnection,
+    publish: Publish,
+    marts: Marts,
+    settings: Settings,
+    engine: Engine,
+) -> None:
+    for number in (1, 2):
+        write_marts(number)
+        publish()
+    publishing.rollback(settings, engine, actor="test")
+
+    assert publish().n == 3
+    assert generation(marts) == 2
+
+
+def test_rollback_with_nothing_before_says_so(
+    write_marts: WriteMarts,
+    con: duckdb.DuckDBPyConnection,
+    publish: Publish,
+    settings: Settings,
+    engine: Engine,
+) -> None:
+    with pytest.raises(PublishError, match="Nothing has been published"):
+        publishing.rollback(settings, engine, actor="test")
+    write_marts(1)
+    publish()
+    with pytest.raises(PublishError, match="no publish before 1"):
+        publishing.rollback(settings, engine, actor="test")
+
+
+def test_only_the_newest_publishes_are_kept(
+    write_marts: WriteMarts,
+    con: duckdb.DuckDBPyConnection,
+    publish: Publish,
+    marts: Marts,
+    engine: Engine,
+) -> None:
+    for number in range(1, 6):
+        write_marts(number)
+        publish()
+    assert schemas(marts) == ["marts_3", "marts_4", "marts_5"]
+    assert states(engine) == {
+        1: "dropped",
+        2: "dropped",
+        3: "previous",
+        4: "previous",
+        5: "current",
+    }
+
+
+def test_a_publication_that_a_reader_still_uses_is_dropped_later(
+    write_marts: WriteMarts,
+    con: duckdb.DuckDBPyConnection,
+    publish: Publish,
+    marts: Marts,
+    settings: Settings,
+    engine: Engine,
+) -> None:
+    for number in range(1, 4):
+        write_marts(number)
+        publish()
+    with psycopg.connect(settings.libpq_url("marts")) as reader:
+        reader.execute("select * from marts_1.patients limit 1").fetchone()
+        write_marts(4)
+        report = publish()
+        assert report.busy == ["marts_1"]
+        assert "marts_1" in schemas(marts)
+        assert states(engine)[1] == "previous"
+    write_marts(5)
+    assert publish().discarded == ["marts_1", "marts_2"]
+    assert schemas(marts) == ["marts_3", "marts_4", "marts_5"]
+
+
+def test_verify_compares_what_readers_see_with_the_lake(
+    write_marts: WriteMarts,
+    con: duckdb.DuckDBPyConnection,
+    publish: Publish,
+    marts: Marts,
+    settings: Settings,
+    engine: Engine,
+) -> None:
+    write_marts(1)
+    report = publish()
+    write_marts(2, rows=3)  # the lake moves on; the published snapshot counts
+
+    verified = publishing.verify(settings, engine, con=con)
+    assert verified.agrees
+    assert {t.table: (t.lake, t.published) for t in verified.tables} == {
+        "encounters": (ROWS, ROWS),
+        "patients": (ROWS, ROWS),
+    }
+
+    marts.execute(f"delete from {report.schema}.patients where patient_key = 1")
+    verified = publishing.verify(settings, engine, con=con)
+    assert not verified.agrees
+
+
+def test_verify_uses_the_recorded_counts_when_the_snapshot_has_expired(
+    write_marts: WriteMarts,
+    con: duckdb.DuckDBPyConnection,
+    publish: Publish,
+    settings: Settings,
+    engine: Engine,
+) -> None:
+    write_marts(1)
+    publish()
+    write_marts(2)
+    con.execute("call ducklake_expire_snapshots('lake', older_than => now() + interval 1 day)")
+
+    verified = publishing.verify(settings, engine, con=con)
+
+    assert verified.agrees
+    assert "recorded" in verified.source
+    assert len(verified.tables) == 2
+
+
+CRASH = """
+import os, sys
+from pathlib import Path
+from publishing import PostgresTarget, publish
+from lakehouse import metadata
+from lakehouse.settings import Settings
+
+home, url, prefix, build, point = sys.argv[1:]
+settings = Settings(LAKEHOUSE_HOME=Path(home), postgres_url=url, database_prefix=prefix)
+
+class Dying(PostgresTarget):
+    def switch(self, n, **options):
+        if point == "before the switch":
+            os._exit(9)
+        super().switch(n, **options)
+        os._exit(9)
+
+    def _index(self, schema, table, rows):
+        if point == "while loading":
+            os._exit(9)
+        super()._index(schema, table, rows)
+
+publish(settings, metadata.engine(settings), build_id=build, run_id=None, actor="test",
+        target=Dying(settings))
+"""
+
+
+@pytest.mark.parametrize("point", ["while loading", "before the switch", "after the switch"])
+def test_a_publisher_that_is_killed_leaves_a_whole_publish(
+    point: str,
+    write_marts: WriteMarts,
+    con: duckdb.DuckDBPyConnection,
+    publish: Publish,
+    new_build: Callable[..., str],
+    marts: Marts,
+    settings: Settings,
+    engine: Engine,
+) -> None:
+    write_marts(1)
+    publish()
+    write_marts(2)
+
+    killed = subprocess.run(
+        [
+            *(sys.executable, "-c", CRASH, str(settings.home), str(settings.postgres_url)),
+            *(settings.database_prefix, new_build(), point),
+        ],
+        cwd=Path(__file__).parents[3],
+        check=False,
+    )
+
+    assert killed.returncode == 9
+    assert generation(marts) == (2 if point == "after the switch" else 1)
+    write_marts(3)
+    report = publish()
+    assert generation(marts) == 3
+    left = [name for name in schemas(marts) if name != report.schema]
+    assert left == (["marts_1", "marts_2"] if point == "after the switch" else ["marts_1"])
+    if point == "after the switch":
+        assert states(engine) == {1: "previous", 2: "previous", 3: "current"}
+
+
+def test_two_publishers_take_turns(
+    write_marts: WriteMarts,
+    con: duckdb.DuckDBPyConnection,
+    publish: Publish,
+    settings: Settings,
+    engine: Engine,
+) -> None:
+    write_marts(1)
+    target = publishing.PostgresTarget(settings)
+    with target.exclusive(1), pytest.raises(PublishError, match="Another publish"):
+        publish(wait_seconds=0.2)
+    target.close()
+    assert publish(wait_seconds=0.2).changed
+
+
+def test_the_reader_role_reads_views_and_nothing_else(
+    write_marts: WriteMarts, con: duckdb.DuckDBPyConnection, publish: Publish, marts: Marts
+) -> None:
+    write_marts(1)
+    report = publish()
+    with marts.transaction(force_rollback=True):
+        marts.execute(f"set local role {READER_ROLE}")
+        assert marts.execute("select count(*) from marts.patients").fetchone() == (ROWS,)
+        for refused in (
+            f"select count(*) from {report.schema}.patients",
+            "delete from marts.patients",
+            "create table marts.mine (a int)",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), marts.transaction():
+                marts.execute(refused)
