@@ -17,6 +17,7 @@ from sql_on_fhir.errors import (
     ViewDefinitionError,
 )
 from sql_on_fhir.plan import plan
+from sql_on_fhir.run import run_view, stream_view
 from sql_on_fhir.view import parse_view
 
 __all__ = [
@@ -32,4 +33,6 @@ __all__ = [
     "compile_view",
     "parse_view",
     "plan",
+    "run_view",
+    "stream_view",
 ]

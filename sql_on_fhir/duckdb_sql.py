@@ -379,8 +379,8 @@ class _Writer:
         self.needs_text = True
         return self._let(
             sql,
-            lambda v: f"case when left({v}, 1) in ('{{', '[') and json_valid({v}) "
-            f"and not contains(_text, cast(to_json({v}) as varchar)) then null else {v} end",
+            lambda v: f"case when ({v} like '{{%' or {v} like '[%') and json_valid({v}) "
+            f"and not contains(_text, to_json({v})) then null else {v} end",
         )
 
     def _decoded(self, type_: str, sql: str, *, exact: bool, plain: bool) -> str:
@@ -465,7 +465,8 @@ class _Writer:
         body = decoded(inner)
         if body != inner:
             items = f"list_transform({items}, lambda {inner}: {body})"
-        return self._present(items)
+        has_nulls = expr.leaf is not None or expr.key.startswith("_")
+        return self._present(items) if has_nulls else items
 
     def _kept(self, expr: Expr, *, exact: bool) -> str | None:
         """Expressions that hand on the value of their base unchanged."""
@@ -477,7 +478,7 @@ class _Writer:
         if isinstance(expr, Filter):
             parameters, criterion = self._lambda(expr.item, expr.criterion)
             base = self._sql(expr.base, exact=exact)
-            return f"list_filter({base}, lambda {parameters}: coalesce({criterion}, false))"
+            return f"list_filter({base}, lambda {parameters}: {criterion})"
         if isinstance(expr, Single):
             return self._single(expr, exact=exact)
         if isinstance(expr, Present):
@@ -556,9 +557,7 @@ class _Writer:
             return f"{base}[2:]"
         number = self._sql(expr.number)
         if expr.function == "skip":
-            return f"list_slice({base}, greatest({number}, 0) + 1, null)" if False else (
-                f"{base}[greatest({number}, 0) + 1:]"
-            )
+            return f"{base}[greatest({number}, 0) + 1:]"
         return f"{base}[1:greatest({number}, 0)]"
 
     def _map(self, expr: Map) -> str:
@@ -732,9 +731,7 @@ class _Writer:
 
     def _join(self, expr: Join) -> str:
         items, separator = self._list(expr.base, exact=True), self._sql(expr.separator)
-        return f"array_to_string({items}, {separator})" if False else (
-            f"list_aggregate({items}, 'string_agg', {separator})"
-        )
+        return f"list_aggregate({items}, 'string_agg', {separator})"
 
     def _split(self, expr: Split) -> str:
         return f"string_split({self._sql(expr.base)}, {self._sql(expr.separator)})"
@@ -786,7 +783,7 @@ class _Writer:
 
 
 def _key(key: str) -> str:
-    return identifier(key)
+    return key if key.isidentifier() else identifier(key)
 
 
 def _is_plain(left: Expr, right: Expr) -> bool:
