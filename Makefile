@@ -47,4 +47,14 @@ lint: setup  ## Ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-.PHONY: help setup lock demo up down test lint
+conformance: setup  ## The SQL-on-FHIR conformance suite: report on the terminal and in its format
+	$(BIN)/python -m tests.conformance.report
+
+## ---- measurements --------------------------------------------------------------------------
+bench: setup  ## The FHIR path stage by stage (ARGS="FOLDER --copies 5")
+	$(BIN)/python -m benchmarks.main_job $(ARGS)
+
+bench-views: setup  ## The ten views against hand-written SQL and an interpreter
+	$(BIN)/python -m benchmarks.views $(ARGS)
+
+.PHONY: help setup lock demo up down test lint conformance bench bench-views

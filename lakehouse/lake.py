@@ -188,9 +188,11 @@ def append(
         except duckdb.Error as error:
             _rollback(connection)
             if not _is_conflict(error):
-                raise LakeError(f"A lake transaction failed ({type(error).__name__}): {message}") from error
+                raise LakeError(
+                    f"A lake transaction failed ({type(error).__name__}): {message}"
+                ) from error
             # The catalog serialises commits: wait a moment, differently in each process.
-            time.sleep(random.uniform(1, 2) * _BACKOFF_SECONDS * 2**min(attempt, 6))  # noqa: S311
+            time.sleep(random.uniform(1, 2) * _BACKOFF_SECONDS * 2 ** min(attempt, 6))  # noqa: S311
         except BaseException:
             _rollback(connection)
             raise
@@ -211,7 +213,9 @@ def layer_lock(settings: Settings, *layers: str) -> Iterator[None]:
 
 def snapshot_id(connection: duckdb.DuckDBPyConnection) -> int:
     """Id of the lake's newest snapshot."""
-    row = connection.execute(f"select max(snapshot_id) from ducklake_snapshots('{LAKE}')").fetchone()
+    row = connection.execute(
+        f"select max(snapshot_id) from ducklake_snapshots('{LAKE}')"
+    ).fetchone()
     if row is None or row[0] is None:
         raise LakeError("The lake has no snapshot.", hint="Run `lakehouse up` to set it up.")
     return int(row[0])
@@ -222,9 +226,7 @@ def _advisory_lock(settings: Settings, names: Sequence[str]) -> Iterator[None]:
     """Session-level advisory locks, taken in sorted order so that two writers cannot deadlock."""
     with psycopg.connect(settings.libpq_url("ducklake"), autocommit=True) as connection:
         for name in sorted(set(names)):
-            connection.execute(
-                "select pg_advisory_lock(%s, hashtext(%s))", [_LOCK_SPACE, name]
-            )
+            connection.execute("select pg_advisory_lock(%s, hashtext(%s))", [_LOCK_SPACE, name])
         yield  # closing the connection releases the locks, also when this process is killed
 
 
@@ -237,6 +239,4 @@ def _rollback(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _is_conflict(error: duckdb.Error) -> bool:
     text = str(error).lower()
-    return any(
-        word in text for word in ("conflict", "concurrent", "serializ", "deadlock", "retry")
-    )
+    return any(word in text for word in ("conflict", "concurrent", "serializ", "deadlock", "retry"))

@@ -38,7 +38,9 @@ def run(settings: Settings) -> MaintenanceReport:
     started = time.monotonic()
     with lake.layer_lock(settings, *lake.LAYERS), lake.connect(settings) as connection:
         try:
-            merged = len(connection.execute(f"call ducklake_merge_adjacent_files('{lake.LAKE}')").fetchall())
+            merged = len(
+                connection.execute(f"call ducklake_merge_adjacent_files('{lake.LAKE}')").fetchall()
+            )
             connection.execute(f"call ducklake_rewrite_data_files('{lake.LAKE}')")
             expired = connection.execute(
                 f"call ducklake_expire_snapshots('{lake.LAKE}', older_than => now() - ?::interval)",

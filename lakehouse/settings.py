@@ -16,12 +16,14 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakehouse.errors import ConfigurationError
+from lakehouse.secrets import PLACEHOLDERS
 
 DatabaseName = Literal["lakehouse", "ducklake", "dagster", "marts", "superset"]
 DATABASES: tuple[DatabaseName, ...] = ("lakehouse", "ducklake", "dagster", "marts", "superset")
 
 _SECRETS = ("postgres_password", "object_store_secret_key", "privacy_key")
-_PLACEHOLDERS = ("changeme", "change-me", "replace-me", "<secret>", "password", "todo")
+#: Read from ``X_FILE`` where ``X`` is unset; an empty file counts as unset.
+_FROM_FILES = (*_SECRETS, "object_store_access_key", "webhook_url")
 
 
 class Settings(BaseSettings):
@@ -49,7 +51,8 @@ class Settings(BaseSettings):
     )
 
     object_store_url: str | None = Field(
-        default=None, description="file:<folder> or s3: ; unset means a folder below LAKEHOUSE_HOME."
+        default=None,
+        description="file:<folder> or s3: ; unset means a folder below LAKEHOUSE_HOME.",
     )
     object_store_endpoint: str | None = Field(
         default=None, description="http(s)://host:port of the S3 server; unset means AWS."
@@ -57,8 +60,9 @@ class Settings(BaseSettings):
     object_store_region: str = "us-east-1"
     object_store_access_key: str | None = None
     object_store_secret_key: SecretStr | None = None
-    object_store_admin: Literal["none", "minio"] = Field(
-        default="none", description="Whether users and policies are set through MinIO's admin API."
+    object_store_admin: Literal["none", "minio", "auto"] = Field(
+        default="none",
+        description="Whether users and policies are set through MinIO's admin API (auto: if it is there).",
     )
     raw_bucket: str = Field(default="health-raw", description="Holds inbox/ and raw/.")
     lake_bucket: str = Field(default="health-lake", description="Holds lake/.")
@@ -89,9 +93,13 @@ class Settings(BaseSettings):
     landing_processes: int = Field(default=2, ge=1, description="Landings at the same time.")
     publishes_kept: int = Field(default=3, ge=2, description="Published schemas kept for rollback.")
     snapshots_kept_days: int = Field(default=30, ge=1, description="Age at which snapshots expire.")
-    runs_kept_days: int = Field(default=90, ge=1, description="Age at which Dagster runs are purged.")
+    runs_kept_days: int = Field(
+        default=90, ge=1, description="Age at which Dagster runs are purged."
+    )
     freshness_hours: float = Field(
-        default=48.0, gt=0, description="A warning is raised when nothing was published for so long."
+        default=48.0,
+        gt=0,
+        description="A warning is raised when nothing was published for so long.",
     )
     inbox_poll_seconds: int = Field(
         default=10, ge=1, description="How often the sensor looks at the inbox."
@@ -104,18 +112,22 @@ class Settings(BaseSettings):
     dagster_port: int = 3000
     superset_port: int = 8088
     hub_port: int = 54321
+    hub_host: str = Field(default="127.0.0.1", description="Address the hub listens on.")
     hub_services: str | None = Field(
         default=None, description="Where the hub finds services: name=url, comma separated."
+    )
+    hub_links: str | None = Field(
+        default=None, description="Links the hub shows where a proxy is in front: name=url, …"
     )
 
     @model_validator(mode="before")
     @classmethod
     def _read_secret_files(cls, values: dict[str, Any]) -> dict[str, Any]:
-        for name in _SECRETS:
+        for name in _FROM_FILES:
             path = os.environ.get(f"{name.upper()}_FILE")
             if path and not values.get(name):
                 try:
-                    values[name] = Path(path).read_text(encoding="utf-8").strip()
+                    values[name] = Path(path).read_text(encoding="utf-8").strip() or None
                 except OSError as error:
                     raise ConfigurationError(
                         f"{name.upper()}_FILE names a file that cannot be read ({error.strerror}).",
@@ -127,7 +139,7 @@ class Settings(BaseSettings):
     def _refuse_what_cannot_work(self) -> Settings:
         for name in _SECRETS:
             secret: SecretStr | None = getattr(self, name)
-            if secret is not None and secret.get_secret_value().strip().lower() in _PLACEHOLDERS:
+            if secret is not None and secret.get_secret_value().strip().lower() in PLACEHOLDERS:
                 raise ConfigurationError(
                     f"{name.upper()} is still a placeholder.",
                     hint=f"Set {name.upper()} to a random value; `make secrets` writes one.",

@@ -64,7 +64,11 @@ retention:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Environment variables with which any Dagster process finds this instance."""
-    if os.environ.get("DAGSTER_HOME") and settings.postgres_url and "DAGSTER_POSTGRES_URL" in os.environ:
+    if (
+        os.environ.get("DAGSTER_HOME")
+        and settings.postgres_url
+        and "DAGSTER_POSTGRES_URL" in os.environ
+    ):
         return {"DAGSTER_HOME": os.environ["DAGSTER_HOME"]}
     home = settings.home.resolve() / "dagster"
     home.mkdir(parents=True, exist_ok=True)

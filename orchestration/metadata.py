@@ -27,9 +27,7 @@ _SAMPLE_ROWS = 5
 
 def arrow_schema(schema: pa.Schema) -> dg.TableSchema:
     """``schema`` as Dagster shows it."""
-    return dg.TableSchema(
-        columns=[dg.TableColumn(field.name, str(field.type)) for field in schema]
-    )
+    return dg.TableSchema(columns=[dg.TableColumn(field.name, str(field.type)) for field in schema])
 
 
 def table_metadata(
@@ -48,9 +46,7 @@ def table_metadata(
     shown = [row[0] for row in described if row[0] in SHOWN_COLUMNS]
     if shown:
         names = ", ".join(f'"{name}"' for name in shown)
-        rows = connection.execute(
-            f"select {names} from {relation} limit {_SAMPLE_ROWS}"
-        ).fetchall()
+        rows = connection.execute(f"select {names} from {relation} limit {_SAMPLE_ROWS}").fetchall()
         metadata["sample"] = dg.MetadataValue.md(markdown_table(shown, rows))
     return metadata
 

@@ -16,8 +16,9 @@ SUBMISSIONS = dg.DynamicPartitionsDefinition(name="submission")
 
 #: Fifty landed drops cost one build: wait until no landing is running, then run once.
 AFTER_LANDINGS = (
-    (dg.AutomationCondition.any_deps_updated() & ~dg.AutomationCondition.any_deps_in_progress())
-    .since(dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated())
+    (
+        dg.AutomationCondition.any_deps_updated() & ~dg.AutomationCondition.any_deps_in_progress()
+    ).since(dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated())
     & ~dg.AutomationCondition.in_progress()
 ).with_label("after_landings")
 

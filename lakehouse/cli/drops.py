@@ -25,19 +25,23 @@ def actor() -> str:
 
 def drop(
     folder: Annotated[
-        Path, typer.Argument(exists=True, file_okay=True, help="A folder (or one file) of raw files.")
+        Path,
+        typer.Argument(exists=True, file_okay=True, help="A folder (or one file) of raw files."),
     ],
     submitter: Annotated[str, typer.Option(help="Who sends it.")] = "local",
     file_type: Annotated[
         str, typer.Option(help="What it is; content decides in the end.")
     ] = "mixed",
-    drop_id: Annotated[str | None, typer.Option(help="Name of the drop; default: the folder's.")] = None,
+    drop_id: Annotated[
+        str | None, typer.Option(help="Name of the drop; default: the folder's.")
+    ] = None,
     close: Annotated[
         bool, typer.Option(help="Write _SUCCESS at the end, so that the drop closes at once.")
     ] = True,
 ) -> None:
     """Put files into the inbox, as any S3 client would. `lakehouse run` takes it from there."""
     from ingestion.intake.drop import put_drop
+
     from lakehouse.platform import open_platform
 
     platform = open_platform()
@@ -113,9 +117,7 @@ def review(
     from lakehouse.platform import open_platform
 
     platform = open_platform()
-    resolve_review(
-        platform.engine, submission, path, file_type, actor=actor(), reason=reason
-    )
+    resolve_review(platform.engine, submission, path, file_type, actor=actor(), reason=reason)
     console.print("Noted. Next: [bold]lakehouse run[/].")
 
 

@@ -24,6 +24,7 @@ def add_to(app: typer.Typer) -> None:
 def demo() -> None:
     """Put the sample drops into the inbox and run the whole pipeline on them."""
     from ingestion.intake.drop import put_drop
+
     from lakehouse.platform import open_platform
 
     started = time.monotonic()
@@ -64,7 +65,11 @@ def _run(platform, started: float, *, as_json: bool = False, full_refresh: bool 
     from lakehouse.cli.summary import Summary, show_summary, summarise
     from lakehouse.metadata import work
 
-    if not (full_refresh or pending_groups(platform.store, platform.engine, platform.settings) or work.pending(platform.engine)):
+    if not (
+        full_refresh
+        or pending_groups(platform.store, platform.engine, platform.settings)
+        or work.pending(platform.engine)
+    ):
         summary: Summary = summarise(platform, run=None, seconds=time.monotonic() - started)
     else:
         with progress_lines(quiet=as_json):
@@ -79,7 +84,9 @@ def _run(platform, started: float, *, as_json: bool = False, full_refresh: bool 
 
 
 def land(
-    submission: Annotated[list[str] | None, typer.Argument(help="Submissions; default: all staged.")] = None,
+    submission: Annotated[
+        list[str] | None, typer.Argument(help="Submissions; default: all staged.")
+    ] = None,
 ) -> None:
     """Land staged submissions in Bronze (a submission named again is landed again)."""
     from lakehouse.platform import open_platform
@@ -145,9 +152,12 @@ def verify() -> None:
     report = verify_published(platform.settings, platform.engine)
     chain = audit.verify(platform.engine)
     for name, counts in sorted(report.tables.items()):
-        console.print(f"   {name:<40} {counts.published:>10,} published  {counts.expected:>10,} expected")
+        console.print(
+            f"   {name:<40} {counts.published:>10,} published  {counts.expected:>10,} expected"
+        )
     console.print(
-        f"   audit chain: {chain.events:,} events, " + ("intact" if chain.intact else f"broken at event {chain.broken_at}")
+        f"   audit chain: {chain.events:,} events, "
+        + ("intact" if chain.intact else f"broken at event {chain.broken_at}")
     )
     if not (report.ok and chain.intact):
         raise typer.Exit(1)

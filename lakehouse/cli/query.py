@@ -85,5 +85,3 @@ def walkthrough(
     from lakehouse.platform import open_platform
 
     walk(open_platform(), patient)
-
-

@@ -94,7 +94,16 @@ def show_status(report: StatusReport) -> None:
         console.print(
             table(
                 None,
-                ("submission", "from", "type", "state", "files", "arrived", "accepted", "quarantined"),
+                (
+                    "submission",
+                    "from",
+                    "type",
+                    "state",
+                    "files",
+                    "arrived",
+                    "accepted",
+                    "quarantined",
+                ),
                 [
                     (
                         line.submission_id,
@@ -111,15 +120,21 @@ def show_status(report: StatusReport) -> None:
             )
         )
     for group in report.open_groups:
-        console.print(f"   still arriving: {group.group_key} ({group.file_count} files) – {group.note}")
+        console.print(
+            f"   still arriving: {group.group_key} ({group.file_count} files) – {group.note}"
+        )
     if report.duplicates:
         console.print(f"   {report.duplicates} drop(s) repeat content that is already registered")
     for item in report.needs_review:
         from lakehouse.privacy import ref
 
-        console.print(f"   [yellow]needs review[/]: {item.submission_id} {ref(item.path)} – {item.note}")
+        console.print(
+            f"   [yellow]needs review[/]: {item.submission_id} {ref(item.path)} – {item.note}"
+        )
     if report.waiting_for_silver:
-        console.print(f"   {report.waiting_for_silver} submission(s) wait for a build: `lakehouse run`")
+        console.print(
+            f"   {report.waiting_for_silver} submission(s) wait for a build: `lakehouse run`"
+        )
     _show_quarantine(report)
     _show_checks_line(report)
     _show_published(report)

@@ -13,9 +13,7 @@ import typer
 from lakehouse.cli.console import console, errors_console
 from lakehouse.errors import ConfigurationError
 
-app = typer.Typer(
-    help="Run, compile and check SQL-on-FHIR ViewDefinitions.", no_args_is_help=True
-)
+app = typer.Typer(help="Run, compile and check SQL-on-FHIR ViewDefinitions.", no_args_is_help=True)
 
 
 class Format(StrEnum):
@@ -32,7 +30,9 @@ def run(
     view: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A ViewDefinition.")],
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="Bundles, NDJSON (.gz, .zst too), single resources; none or - is stdin."),
+        typer.Argument(
+            help="Bundles, NDJSON (.gz, .zst too), single resources; none or - is stdin."
+        ),
     ] = None,
     format_: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.TABLE,
     output: Annotated[
@@ -59,7 +59,9 @@ def compile_(
     view: Annotated[
         Path | None, typer.Argument(help="A ViewDefinition; default: all of dbt/views.")
     ] = None,
-    source: Annotated[str, typer.Option(help="The relation that holds the resources.")] = "fhir_resource",
+    source: Annotated[
+        str, typer.Option(help="The relation that holds the resources.")
+    ] = "fhir_resource",
     check: Annotated[
         bool, typer.Option("--check", help="Only say whether dbt's staging models are current.")
     ] = False,
@@ -129,7 +131,10 @@ def _write(relation: object, format_: Format, output: Path | None) -> None:
             rows.writerow(reader.schema.names)
             for batch in reader:
                 rows.writerows(
-                    [json.dumps(v, default=str) if isinstance(v, (list, dict)) else v for v in row.values()]
+                    [
+                        json.dumps(v, default=str) if isinstance(v, (list, dict)) else v
+                        for v in row.values()
+                    ]
                     for row in batch.to_pylist()
                 )
         elif format_ is Format.NDJSON:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import dagster as dg
-
 from ingestion.landing import land
+
 from ingestion.sources import bronze_tables
 from orchestration.metadata import arrow_schema
 from orchestration.resources import PlatformResource

@@ -35,7 +35,9 @@ class Translator(DagsterDbtTranslator):
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         schema = dbt_resource_props.get("config", {}).get("schema") or dbt_resource_props["schema"]
-        return dg.AssetKey([schema, dbt_resource_props.get("identifier") or dbt_resource_props["name"]])
+        return dg.AssetKey(
+            [schema, dbt_resource_props.get("identifier") or dbt_resource_props["name"]]
+        )
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
         return self.get_asset_key(dbt_resource_props).path[0]
@@ -189,5 +191,3 @@ def _events(
             ),
             metadata={"failing_rows": node.failures or 0, "seconds": round(node.seconds, 3)},
         )
-
-

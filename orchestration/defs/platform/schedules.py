@@ -1,0 +1,72 @@
+"""Schedules and sensors that keep the platform in shape and say when it is not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from lakehouse import maintenance
+from orchestration.defs.platform.assets import heartbeat
+from orchestration.resources import PlatformResource
+from orchestration.vocabulary import LAKE_WRITER_POOL
+
+
+@dg.op(pool=LAKE_WRITER_POOL, description="Compact, expire, remove; under the writers' locks.")
+def maintain_lake(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
+    done = maintenance.run(platform.open().settings)
+    context.log.info(
+        "%d files merged, %d snapshots expired, %d files removed.",
+        done.files_merged,
+        done.snapshots_expired,
+        done.files_removed,
+    )
+
+
+@dg.op(description="Delete Dagster runs older than RUNS_KEPT_DAYS.")
+def purge_runs(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
+    oldest = datetime.now(UTC) - timedelta(days=platform.open().settings.runs_kept_days)
+    records = context.instance.get_run_records(
+        dg.RunsFilter(
+            created_before=oldest,
+            statuses=[
+                dg.DagsterRunStatus.SUCCESS,
+                dg.DagsterRunStatus.FAILURE,
+                dg.DagsterRunStatus.CANCELED,
+            ],
+        ),
+        limit=5_000,
+    )
+    for record in records:
+        context.instance.delete_run(record.dagster_run.run_id)
+    context.log.info("%d runs purged.", len(records))
+
+
+@dg.job(description="Nightly: compaction, snapshot expiry, clean-up, purge of old runs.")
+def maintenance_job() -> None:
+    maintain_lake()
+    purge_runs()
+
+
+nightly = dg.ScheduleDefinition(
+    name="nightly_maintenance",
+    job=maintenance_job,
+    cron_schedule="30 2 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+heartbeat_schedule = dg.ScheduleDefinition(
+    name="hourly_heartbeat",
+    target=dg.AssetSelection.assets(heartbeat),
+    cron_schedule="0 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+automation = dg.AutomationConditionSensorDefinition(
+    name="follow_upstream",
+    target=dg.AssetSelection.all(),
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts what the assets' automation conditions ask for.",
+)
+
+SCHEDULES = [nightly, heartbeat_schedule]
+SENSORS: list[dg.SensorDefinition] = [automation]

@@ -1,0 +1,64 @@
+"""From the lake's marts to Postgres, where dashboards read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+import quality
+
+from lakehouse.metadata import builds
+from orchestration.defs.transformation.assets import GOLD_SPECS
+from orchestration.resources import PlatformResource
+from orchestration.vocabulary import AFTER_UPSTREAM, OWNERS, PUBLISH_POOL
+from publishing import publish
+
+MARTS = sorted(spec.key.path[1] for spec in GOLD_SPECS if spec.key.path[0] == "marts")
+
+SPECS = [
+    dg.AssetSpec(
+        key=["published", mart],
+        deps=[dg.AssetKey(["marts", mart])],
+        group_name="published",
+        owners=OWNERS,
+        kinds={"postgres", "view"},
+        automation_condition=AFTER_UPSTREAM,
+        description=f"View marts.{mart} in Postgres: what dashboards read, without identifiers.",
+    )
+    for mart in MARTS
+]
+
+
+@dg.multi_asset(name="published", specs=SPECS, pool=PUBLISH_POOL)
+def published(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Build the next publication, verify it, and re-point the views in one transaction."""
+    opened = platform.open()
+    build_id = builds.latest_id(opened.engine)
+    done = publish(
+        opened.settings,
+        opened.engine,
+        build_id=build_id,
+        run_id=context.run_id,
+        actor="dagster:publish",
+        inspect=lambda schema: quality.inspect_publication(
+            schema,
+            settings=opened.settings,
+            engine=opened.engine,
+            build_id=build_id,
+            run_id=context.run_id,
+        ),
+    )
+    context.log.info(done.message)
+    for mart in MARTS:
+        yield dg.MaterializeResult(
+            asset_key=["published", mart],
+            metadata={
+                "dagster/row_count": done.row_counts.get(mart, 0),
+                "publication": done.n,
+                "schema": done.schema,
+                "changed": done.changed,
+                "snapshot_id": done.snapshot_id,
+            },
+        )

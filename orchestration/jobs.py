@@ -1,0 +1,42 @@
+"""The jobs: named selections of the one asset graph, started by sensors, schedules and commands."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from orchestration.defs.quality.checks import gold_checks, silver_checks
+from orchestration.vocabulary import SUBMISSIONS
+
+_RAW = dg.AssetSelection.keys(["raw", "layout_registry"], ["raw", "submission"])
+_LAKE = dg.AssetSelection.groups("silver", "gold", "marts")
+_PUBLISHED = dg.AssetSelection.groups("published")
+
+intake_job = dg.define_asset_job(
+    "intake", selection=_RAW, description="Register closed drops as submissions and stage them."
+)
+landing_job = dg.define_asset_job(
+    "landing",
+    selection=dg.AssetSelection.groups("bronze").without_checks(),
+    partitions_def=SUBMISSIONS,
+    description="Land one submission in Bronze.",
+)
+build_job = dg.define_asset_job(
+    "build",
+    selection=_LAKE | _PUBLISHED,
+    description="Silver, Gold and marts from everything pending; checks; publish.",
+)
+transform_job = dg.define_asset_job(
+    "transform",
+    selection=_LAKE,
+    description="Silver, Gold and marts from everything pending; checks; no publish.",
+)
+check_job = dg.define_asset_job(
+    "check",
+    selection=dg.AssetSelection.checks(silver_checks, gold_checks),
+    description="All quality suites on Silver and Gold as they are now.",
+)
+publish_job = dg.define_asset_job(
+    "publish", selection=_PUBLISHED, description="Publish the marts as they are now."
+)
+
+JOBS = [intake_job, landing_job, build_job, transform_job, check_job, publish_job]
