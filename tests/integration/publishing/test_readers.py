@@ -29,7 +29,7 @@ ROWS = 5_000
 #: Reads in a loop until its standard input is closed. Every read is one statement over both marts,
 #: or two statements in one repeatable-read transaction; what it saw is printed as JSON.
 READER = """
-import json, select, sys
+import json, random, select, sys, time
 import psycopg
 
 url, mode = sys.argv[1:]
@@ -43,7 +43,6 @@ joined = '''
 '''
 single = "select count(*), min(generation), max(generation) from marts.{}"
 problems, generations, reads, slowest = [], set(), 0, 0.0
-import time
 with psycopg.connect(url, autocommit=True) as connection:
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     print("reading", flush=True)
@@ -55,7 +54,7 @@ with psycopg.connect(url, autocommit=True) as connection:
             else:
                 with connection.transaction():
                     connection.execute("select 1")  # a snapshot before any mart is looked up
-                    time.sleep(0.002)
+                    time.sleep(random.choice([0, 0.3]))
                     read = lambda query: connection.execute(query).fetchone()
                     encounters, low, high = read(single.format("encounters"))
                     patients, *rest = read(single.format("patients"))
@@ -104,7 +103,7 @@ def test_readers_in_a_tight_loop_see_whole_publishes_only(
     for reader in readers:
         seen = json.loads(reader.communicate("stop\n", timeout=60)[0])
         assert seen["problems"] == []
-        assert seen["reads"] > 50
+        assert seen["reads"] > 10
         assert len(seen["generations"]) > 5
         assert seen["slowest"] < 1.5
 
