@@ -130,11 +130,11 @@ def allow_reader_to_log_in(settings: Settings) -> None:
         connection.execute(sql.SQL("alter role {} set statement_timeout = '60s'").format(role))
 
 
-def bootstrap(place: Installation) -> None:
+def bootstrap(place: Installation, assets: Path = HERE / "assets") -> None:
     """Migrate, import the bundle, set roles. Raises LakehouseError when Superset refuses it."""
     with place.log_file.open("ab") as log:
         result = subprocess.run(
-            [str(ENVIRONMENT / "bin" / "python"), str(HERE / "bootstrap.py")],
+            [str(ENVIRONMENT / "bin" / "python"), str(HERE / "bootstrap.py"), str(assets)],
             env=place.environment,
             cwd=place.folder,
             stdout=log,

@@ -1,0 +1,24 @@
+"""``python -m hub``: serve the hub on HUB_HOST and HUB_PORT."""
+
+from __future__ import annotations
+
+import uvicorn
+
+from hub.app import create_app
+from lakehouse import embedded
+from lakehouse.settings import load_settings
+
+
+def main() -> None:
+    settings = embedded.ensure_running(load_settings())
+    uvicorn.run(
+        create_app(settings),
+        host=settings.hub_host,
+        port=settings.hub_port,
+        log_level="warning",
+        timeout_graceful_shutdown=5,
+    )
+
+
+if __name__ == "__main__":
+    main()

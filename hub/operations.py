@@ -1,0 +1,77 @@
+"""What the metadata database knows: latest submissions, failed checks, quarantine, freshness.
+
+Reads the ``ops`` views only: they hold no file names and no identifiers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from lakehouse.settings import Settings
+
+_SUBMISSIONS = """
+    select submission.submission_id, submission.submitter, submission.file_type, submission.state,
+           submission.file_count, submission.byte_count, submission.received_at,
+           submission.published_at,
+           coalesce(
+               (select sum(quarantine_reason.items) from ops.quarantine_reason
+                where quarantine_reason.submission_id = submission.submission_id), 0
+           )::bigint as quarantined
+    from ops.submission
+    order by submission.submission_id desc
+    limit 10
+"""
+_FAILED_CHECKS = """
+    select layer, table_name, rule, column_name, severity, expected, message, checked_at
+    from ops.check_result
+    where not passed
+      and build_id = (select build_id from ops.check_result order by checked_at desc limit 1)
+    order by severity, checked_at desc
+    limit 12
+"""
+_FRESHNESS = "select stage, newest_at, age_seconds from ops.freshness"
+_STATES = "select state, count(*) as submissions from ops.submission group by state order by state"
+
+
+@dataclass(frozen=True)
+class Operations:
+    """Rows as the views give them; empty where the database has none yet."""
+
+    submissions: list[dict[str, Any]] = field(default_factory=list)
+    failed_checks: list[dict[str, Any]] = field(default_factory=list)
+    freshness: list[dict[str, Any]] = field(default_factory=list)
+    states: list[dict[str, Any]] = field(default_factory=list)
+    read_at: datetime | None = None
+    problem: str | None = None
+
+
+async def read(settings: Settings, now: datetime) -> Operations:
+    """The operations views now; ``problem`` says why where they cannot be read."""
+    try:
+        connection = await psycopg.AsyncConnection.connect(
+            settings.libpq_url("lakehouse"), connect_timeout=3, row_factory=dict_row
+        )
+        async with connection:
+            return Operations(
+                submissions=await _rows(connection, _SUBMISSIONS),
+                failed_checks=await _rows(connection, _FAILED_CHECKS),
+                freshness=await _rows(connection, _FRESHNESS),
+                states=await _rows(connection, _STATES),
+                read_at=now,
+            )
+    except psycopg.errors.UndefinedTable:
+        return Operations(problem="The metadata database is not migrated yet.")
+    except (psycopg.Error, OSError) as error:
+        return Operations(problem=f"The metadata database cannot be read ({type(error).__name__}).")
+
+
+async def _rows(
+    connection: psycopg.AsyncConnection[dict[str, Any]], query: str
+) -> list[dict[str, Any]]:
+    cursor = await connection.execute(query.encode())
+    return await cursor.fetchall()

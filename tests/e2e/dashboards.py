@@ -1,0 +1,134 @@
+"""Opens dashboards in headless Chromium as a person would, and says what each chart shows.
+
+Used by the tests of a Superset without containers and by the end-to-end test of the stack.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = "/usr/bin/chromium"
+CHART = '[data-test="slice-container"]'
+LOADING = '[data-test="loading-indicator"], .loading'
+ERRORS = '[data-test="ErrorAlert"], .ant-alert-error, .missing-chart-container, .ant-empty'
+#: What Superset says where a query gave no row.
+NO_DATA = "No results were returned for this query"
+WAIT_SECONDS = 90
+
+
+@dataclass(frozen=True)
+class OpenedDashboard:
+    slug: str
+    charts: int
+    errors: list[str]
+    empty: list[str]
+    outside_requests: list[str] = field(default_factory=list)
+    failed_requests: list[str] = field(default_factory=list)
+
+
+def bundled_dashboards() -> dict[str, int]:
+    """Slug of each dashboard in the bundle and how many charts it holds."""
+    found = {}
+    for path in sorted((ROOT / "superset/assets/dashboards").glob("*.yaml")):
+        dashboard = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found[dashboard["slug"]] = sum(
+            isinstance(item, dict) and item.get("type") == "CHART"
+            for item in dashboard["position"].values()
+        )
+    return found
+
+
+@contextmanager
+def browser(address: str, *, width: int = 1500, height: int = 1100) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        context = chromium.new_context(viewport={"width": width, "height": height})
+        page = context.new_page()
+        page.set_default_timeout(WAIT_SECONDS * 1000)
+        yield page
+        context.close()
+        chromium.close()
+
+
+def log_in(page: Page, address: str, user: str, password: str) -> None:
+    page.goto(f"{address}/login/")
+    page.fill("input#username, input[name=username]", user)
+    page.fill("input#password, input[name=password]", password)
+    page.click("button[type=submit], input[type=submit]")
+    page.wait_for_url(lambda url: "/login" not in url)
+
+
+def open_dashboard(
+    page: Page, address: str, slug: str, expected: int, screenshot: Path | None = None
+) -> OpenedDashboard:
+    """Open a dashboard, scroll through it, wait until every chart has drawn."""
+    outside: set[str] = set()
+    failed: list[str] = []
+
+    def note_request(request: Any) -> None:
+        # What the content security policy stopped (Superset's usage pixel) never left the browser.
+        if not request.url.startswith((address, "data:", "blob:")) and request.failure != "csp":
+            outside.add(f"{request.url.split('?')[0]} {request.failure or ''}")
+
+    def note_response(response: Any) -> None:
+        # Whoever opens a dashboard offers to store its colours; a viewer may not, and nobody sees it.
+        if response.status >= 400 and "/colors" not in response.url:
+            failed.append(f"{response.status} {response.url.split('?')[0]}")
+
+    page.on("requestfinished", note_request)
+    page.on("requestfailed", note_request)
+    page.on("response", note_response)
+    page.goto(f"{address}/superset/dashboard/{slug}/")
+    page.wait_for_selector(CHART)
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        # Charts outside the window are drawn when they come into view.
+        page.evaluate(
+            "document.querySelectorAll('.dashboard-component-chart-holder').forEach("
+            "e => e.scrollIntoView())"
+        )
+        page.wait_for_timeout(500)
+        if page.locator(CHART).count() >= expected and not page.locator(LOADING).count():
+            break
+    page.evaluate("window.scrollTo(0, 0)")
+    page.wait_for_timeout(1200)  # the drawing animation of the charts
+    page.remove_listener("requestfinished", note_request)
+    page.remove_listener("requestfailed", note_request)
+    page.remove_listener("response", note_response)
+    if screenshot is not None:
+        screenshot.parent.mkdir(parents=True, exist_ok=True)
+        height = int(
+            page.evaluate("document.querySelector('.dashboard-content, #app').scrollHeight")
+        )
+        before = page.viewport_size
+        page.set_viewport_size({"width": 1500, "height": min(max(height + 250, 1100), 4000)})
+        page.wait_for_timeout(2500)
+        page.screenshot(path=screenshot, full_page=True)
+        if before:
+            page.set_viewport_size(before)
+    holders = page.locator(CHART)
+    texts = [holders.nth(index).inner_text() for index in range(holders.count())]
+    return OpenedDashboard(
+        slug,
+        page.locator(CHART).count(),
+        [
+            item.inner_text()[:200]
+            for item in page.locator(ERRORS).all()
+            if NO_DATA not in item.inner_text()
+        ],
+        [text.splitlines()[0] for text in texts if NO_DATA in text],
+        sorted(outside),
+        failed,
+    )

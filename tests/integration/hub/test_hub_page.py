@@ -1,0 +1,233 @@
+"""The hub against real services: a real Postgres, and small servers that answer as the others do."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from sqlalchemy import Engine
+from starlette.testclient import TestClient
+
+from hub.app import create_app
+from hub.observer import Observer
+from lakehouse.settings import Settings
+from lakehouse.storage import ObjectStore
+
+GRAPHQL = (
+    b'{"data":{"instance":{"daemonHealth":{"allDaemonStatuses":[{"daemonType":"SENSOR",'
+    b'"healthy":true,"required":true},{"daemonType":"SCHEDULER","healthy":%s,"required":true}]}},'
+    b'"workspaceOrError":{"locationEntries":[{"name":"lakehouse","loadStatus":"LOADED",'
+    b'"locationOrLoadError":{"__typename":"RepositoryLocation"}}]},"runsOrError":{"results":['
+    b'{"runId":"0a1b2c3d-0000","status":"SUCCESS","jobName":"__ASSET_JOB","startTime":1.0,'
+    b'"endTime":64.0,"tags":[{"key":"dagster/partition","value":"20260131T1015-a1"}]}]}}}'
+)
+
+
+@dataclass
+class Services:
+    """Stands for Dagster and Superset on one port; each can be made ill."""
+
+    address: str
+    scheduler_alive: bool = True
+    superset_status: int = 200
+    requests: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def services() -> Iterator[Services]:
+    state = Services("")
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer(state.superset_status, b"OK")
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer(200, GRAPHQL % (b"true" if state.scheduler_alive else b"false"))
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            state.requests.append(self.path)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    state.address = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield state
+    server.shutdown()
+    thread.join()
+
+
+@pytest.fixture
+def watched(settings: Settings, services: Services) -> Settings:
+    return settings.model_copy(
+        update={"hub_services": f"dagster={services.address},superset={services.address}"}
+    )
+
+
+def observe(observer: Observer) -> None:
+    async def once() -> None:
+        async with httpx.AsyncClient(timeout=3, trust_env=False) as client:
+            await observer.observe(client)
+
+    asyncio.run(once())
+
+
+def submission(settings: Settings, number: int, state: str = "PUBLISHED") -> None:
+    with psycopg.connect(settings.libpq_url("lakehouse")) as connection:
+        connection.execute(
+            "insert into submission (submission_id, group_key, submitter, file_type, drop_id, state,"
+            " content_sha256, file_count, byte_count, received_at)"
+            " values (%s, %s, 'clinic-<b>a</b>', 'fhir_bundle', 'd', %s, %s, 3, 4200000, now())",
+            [f"20260131T1015{number:05d}-a1b2c3", f"inbox/g/{number}", state, f"{number:064x}"],
+        )
+
+
+def test_everything_up_shows_submissions_runs_and_links(
+    watched: Settings, engine: Engine, store: ObjectStore
+) -> None:
+    submission(watched, 1)
+    observer = Observer(watched)
+    observe(observer)
+    page = TestClient(create_app(watched, observer)).get("/").text
+    assert "All 6 services up" in page
+    assert "20260131T101500001-a1b2c3" in page
+    assert "4.2 MB" in page
+    assert "0a1b2c3d" in page
+    assert 'href="http://testserver:3000"' in page
+    assert "<script" not in page
+
+
+def test_what_people_named_is_escaped(
+    watched: Settings, engine: Engine, store: ObjectStore
+) -> None:
+    submission(watched, 1)
+    observer = Observer(watched)
+    observe(observer)
+    page = TestClient(create_app(watched, observer)).get("/").text
+    assert "clinic-&lt;b&gt;a&lt;/b&gt;" in page
+
+
+def test_a_service_that_is_down_is_named_with_since_when_even_after_a_restart(
+    watched: Settings, engine: Engine, store: ObjectStore, services: Services
+) -> None:
+    moments = iter(datetime(2026, 1, 31, 10, tzinfo=UTC) + timedelta(minutes=m) for m in range(9))
+    clock = lambda: next(moments)  # noqa: E731
+    first = Observer(watched, clock=clock)
+    observe(first)
+    services.superset_status = 503
+    observe(first)
+    down_since = next(s.since for s in first.picture.services if s.service == "Superset")
+    observe(first)
+    second = Observer(watched, clock=clock)
+    observe(second)
+    state = next(s for s in second.picture.services if s.service == "Superset")
+    assert (state.healthy, state.since) == (False, down_since)
+    page = TestClient(create_app(watched, second)).get("/").text
+    assert "1 of 6 services down: Superset" in page
+    assert "answers with status 503" in page
+
+
+def test_a_daemon_without_a_heartbeat_is_down(
+    watched: Settings, engine: Engine, store: ObjectStore, services: Services
+) -> None:
+    services.scheduler_alive = False
+    observer = Observer(watched)
+    observe(observer)
+    state = next(s for s in observer.picture.services if s.service == "Dagster daemon")
+    assert not state.healthy
+    assert "scheduler" in state.detail
+
+
+def test_with_nothing_up_the_page_still_comes_and_says_so(settings: Settings) -> None:
+    lost = settings.model_copy(
+        update={
+            "postgres_url": "postgresql://nobody@127.0.0.1:9",
+            "hub_services": "dagster=http://127.0.0.1:9,superset=http://127.0.0.1:9",
+        }
+    )
+    observer = Observer(lost)
+    observe(observer)
+    answer = TestClient(create_app(lost, observer)).get("/")
+    assert answer.status_code == 200
+    assert "6 of 6 services down" in answer.text
+    assert "nothing listens at its address" in answer.text
+    assert "Not known while Dagster does not answer" in answer.text
+
+
+def test_an_unmigrated_database_is_said_and_not_an_error(
+    watched: Settings, store: ObjectStore
+) -> None:
+    observer = Observer(watched)
+    observe(observer)
+    assert "not migrated yet" in TestClient(create_app(watched, observer)).get("/").text
+
+
+def test_the_reader_role_is_enough(watched: Settings, engine: Engine, store: ObjectStore) -> None:
+    with psycopg.connect(watched.libpq_url("postgres"), autocommit=True) as connection:
+        connection.execute("alter role bi_reader login")
+    reader = watched.model_copy(
+        update={"postgres_url": (watched.postgres_url or "").replace("postgres@", "bi_reader@", 1)}
+    )
+    submission(watched, 1)
+    observer = Observer(reader)
+    observe(observer)
+    assert observer.picture.operations.problem is None
+    assert len(observer.picture.operations.submissions) == 1
+
+
+def test_a_page_takes_less_than_fifty_milliseconds(
+    watched: Settings, engine: Engine, store: ObjectStore
+) -> None:
+    for number in range(10):
+        submission(watched, number)
+    observer = Observer(watched)
+    observe(observer)
+    client = TestClient(create_app(watched, observer))
+    client.get("/")
+    seconds = []
+    for _ in range(20):
+        started = time.perf_counter()
+        assert client.get("/").status_code == 200
+        seconds.append(time.perf_counter() - started)
+    assert statistics.median(seconds) < 0.05
+
+
+def test_documents_are_served_once_they_are_made(watched: Settings, tmp_path: Path) -> None:
+    client = TestClient(create_app(watched, Observer(watched)))
+    missing = client.get("/docs/data-docs/")
+    assert missing.status_code == 404
+    assert "lakehouse check" in missing.text
+    folder = watched.home / "site" / "data-docs"
+    (folder / "static").mkdir(parents=True)
+    (folder / "index.html").write_text("<h1>made</h1>", encoding="utf-8")
+    (folder / "static" / "a.css").write_text("b", encoding="utf-8")
+    assert client.get("/docs/data-docs").text == "<h1>made</h1>"
+    assert client.get("/docs/data-docs/static/a.css").text == "b"
+    assert client.get("/docs/secrets/").status_code == 404
+    assert client.get("/docs/data-docs/../../secrets/privacy_key").status_code == 404
+
+
+def test_the_hub_allows_no_script_and_no_frame(watched: Settings) -> None:
+    policy = (
+        TestClient(create_app(watched, Observer(watched)))
+        .get("/")
+        .headers["Content-Security-Policy"]
+    )
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy

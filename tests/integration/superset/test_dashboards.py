@@ -1,0 +1,225 @@
+"""Dashboards in a real browser, roles and row-level security over Superset's own API."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import yaml
+from conftest import RunningSuperset
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "tests/e2e"))
+import dashboards  # noqa: E402
+
+SCREENSHOTS = ROOT / "tests/e2e/screenshots"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def api(superset: RunningSuperset) -> Iterator[Any]:
+    """A function that gives a client logged in as a user."""
+    clients = []
+
+    def log_in(user: str, password: str | None = None) -> httpx.Client:
+        client = httpx.Client(base_url=superset.address, timeout=60, trust_env=False)
+        clients.append(client)
+        answer = client.post(
+            "/api/v1/security/login",
+            json={
+                "username": user,
+                "password": password or superset.passwords[user],
+                "provider": "db",
+                "refresh": False,
+            },
+        )
+        answer.raise_for_status()
+        client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        token = client.get("/api/v1/security/csrf_token/")
+        client.headers["X-CSRFToken"] = token.json()["result"]
+        client.headers["Referer"] = superset.address
+        return client
+
+    yield log_in
+    for client in clients:
+        client.close()
+
+
+def dataset_id(client: httpx.Client, name: str) -> int:
+    query = f"(filters:!((col:table_name,opr:eq,value:{name})))"
+    return int(client.get("/api/v1/dataset/", params={"q": query}).json()["result"][0]["id"])
+
+
+def ask(client: httpx.Client, dataset: int, metric: str, **query: Any) -> httpx.Response:
+    return client.post(
+        "/api/v1/chart/data",
+        json={
+            "datasource": {"id": dataset, "type": "table"},
+            "force": True,
+            "queries": [{"columns": [], "metrics": [metric], "row_limit": 100, **query}],
+        },
+    )
+
+
+@pytest.mark.browser
+def test_every_chart_of_every_dashboard_draws_without_an_error(superset: RunningSuperset) -> None:
+    with dashboards.browser(superset.address) as page:
+        dashboards.log_in(page, superset.address, "viewer", superset.passwords["viewer"])
+        for slug, charts in dashboards.bundled_dashboards().items():
+            opened = dashboards.open_dashboard(
+                page, superset.address, slug, charts, SCREENSHOTS / f"{slug}.png"
+            )
+            assert opened.charts == charts, opened
+            assert opened.errors == []
+            assert opened.empty == []
+            assert opened.outside_requests == []
+            assert opened.failed_requests == []
+
+
+@pytest.mark.browser
+def test_the_number_on_the_dashboard_is_the_number_in_the_mart(superset: RunningSuperset) -> None:
+    with psycopg.connect(superset.settings.libpq_url("marts")) as connection:
+        row = connection.execute(
+            "select count(distinct patient_key) from marts.patient_encounter_summary"
+        ).fetchone()
+    assert row is not None
+    with dashboards.browser(superset.address) as page:
+        dashboards.log_in(page, superset.address, "viewer", superset.passwords["viewer"])
+        dashboards.open_dashboard(page, superset.address, "clinical-overview", 10)
+        shown = page.locator('[data-test="slice-container"] .header-line').first.inner_text()
+    assert shown.replace(",", "").strip() == str(row[0])
+
+
+def test_a_second_bootstrap_changes_nothing(superset: RunningSuperset) -> None:
+    def identity() -> list[Any]:
+        with psycopg.connect(superset.settings.libpq_url("superset")) as connection:
+            return [
+                connection.execute(f"select id from {table} order by id").fetchall()
+                for table in ("dashboards", "slices", "tables", "dbs", "ab_user", "ab_role")
+            ]
+
+    before = identity()
+    superset.native.bootstrap(superset.place)
+    assert identity() == before
+
+
+def test_assets_that_left_the_bundle_are_removed_and_peoples_own_stay(
+    superset: RunningSuperset, tmp_path: Path, api: Any
+) -> None:
+    analyst = api("analyst")
+    own = analyst.post(
+        "/api/v1/chart/",
+        json={
+            "slice_name": "An analyst's own chart",
+            "viz_type": "big_number_total",
+            "datasource_id": dataset_id(analyst, "imaging_inventory"),
+            "datasource_type": "table",
+            "params": "{}",
+        },
+    )
+    assert own.status_code == 201, own.text
+    leaving = (ROOT / "superset/assets/charts/imaging_studies.yaml").read_text(encoding="utf-8")
+    chart = yaml.safe_load(leaving)
+    chart |= {"uuid": "11111111-2222-4333-8444-555555555555", "slice_name": "A chart that will go"}
+    bundle = tmp_path / "assets"
+    shutil.copytree(ROOT / "superset/assets", bundle)
+    (bundle / "charts/leaving.yaml").write_text(yaml.safe_dump(chart), encoding="utf-8")
+
+    def names() -> set[str]:
+        with psycopg.connect(superset.settings.libpq_url("superset")) as connection:
+            return {row[0] for row in connection.execute("select slice_name from slices")}
+
+    superset.native.bootstrap(superset.place, bundle)
+    assert "A chart that will go" in names()
+    superset.native.bootstrap(superset.place)
+    assert "A chart that will go" not in names()
+    assert "An analyst's own chart" in names()
+    analyst.delete(f"/api/v1/chart/{own.json()['id']}")
+
+
+def test_an_invalid_asset_stops_the_bootstrap_and_leaves_everything(
+    superset: RunningSuperset, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "assets"
+    shutil.copytree(ROOT / "superset/assets", bundle)
+    (bundle / "charts/imaging_studies.yaml").write_text("slice_name: 7\n", encoding="utf-8")
+    with pytest.raises(Exception, match="could not be brought up to date"):
+        superset.native.bootstrap(superset.place, bundle)
+
+
+def test_a_viewer_reads_dashboards_and_neither_writes_sql_nor_changes_a_chart(
+    superset: RunningSuperset, api: Any
+) -> None:
+    viewer = api("viewer")
+    assert ask(viewer, dataset_id(viewer, "imaging_inventory"), "studies").status_code == 200
+    sql = viewer.post(
+        "/api/v1/sqllab/execute/", json={"database_id": 1, "sql": "select 1", "schema": "marts"}
+    )
+    assert sql.status_code in (401, 403)
+    chart = viewer.get("/api/v1/chart/").json()["result"][0]["id"]
+    assert viewer.put(f"/api/v1/chart/{chart}", json={"slice_name": "x"}).status_code in (401, 403)
+
+
+def test_an_analyst_writes_sql_but_the_database_refuses_to_change_anything(
+    superset: RunningSuperset, api: Any
+) -> None:
+    analyst = api("analyst")
+    database = next(
+        entry["id"]
+        for entry in analyst.get("/api/v1/database/").json()["result"]
+        if entry["database_name"] == "marts"
+    )
+
+    def run(sql: str) -> httpx.Response:
+        return analyst.post(
+            "/api/v1/sqllab/execute/",
+            json={"database_id": database, "sql": sql, "schema": "marts", "runAsync": False},
+        )
+
+    counted = run("select count(*) as n from marts.imaging_inventory")
+    assert counted.status_code == 200
+    assert counted.json()["data"][0]["n"] == 600
+    assert run("delete from marts.imaging_inventory").status_code >= 400
+    with psycopg.connect(superset.settings.libpq_url("marts")) as connection:
+        connection.execute("set role bi_reader")
+        with pytest.raises(psycopg.Error):
+            connection.execute("delete from marts.imaging_inventory")
+
+
+def test_the_row_level_security_example_shows_ambulatory_encounters_only(
+    superset: RunningSuperset, api: Any
+) -> None:
+    admin = api("admin")
+    roles = {
+        role["name"]: role["id"]
+        for role in admin.get("/api/v1/security/roles/?q=(page_size:100)").json()["result"]
+    }
+    made = admin.post(
+        "/api/v1/security/users/",
+        json={
+            "username": "ward",
+            "first_name": "Ward",
+            "last_name": "Example",
+            "email": "ward@localhost.localdomain",
+            "active": True,
+            "password": "only-for-this-test",
+            "roles": [roles["lakehouse_viewer"], roles["example_ambulatory_only"]],
+        },
+    )
+    assert made.status_code == 201, made.text
+    ward = api("ward", "only-for-this-test")
+    answer = ask(
+        ward,
+        dataset_id(ward, "patient_encounter_summary"),
+        "encounters",
+        columns=["encounter_class"],
+    )
+    rows = answer.json()["result"][0]["data"]
+    assert [row["encounter_class"] for row in rows] == ["AMB"]
+    admin.delete(f"/api/v1/security/users/{made.json()['id']}")
