@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lakehouse.cli.console import console, errors_console
+from lakehouse.cli.console import console, errors_console, table
 from lakehouse.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation
+
+_BATCH_ROWS = 10_000
 
 app = typer.Typer(help="Run, compile and check SQL-on-FHIR ViewDefinitions.", no_args_is_help=True)
 
@@ -67,7 +76,6 @@ def compile_(
     ] = False,
 ) -> None:
     """Print the SQL of one view; without a view, write dbt's staging models from dbt/views."""
-    from lakehouse.views import compile_views
     from sql_on_fhir import SqlOnFhirError, compile_view
 
     try:
@@ -75,6 +83,8 @@ def compile_(
             text = view.read_text(encoding="utf-8")
             sys.stdout.write(compile_view(text, source=source).sql + "\n")
             return
+        from lakehouse.views import compile_views
+
         changed = compile_views(check=check)
     except SqlOnFhirError as error:
         errors_console.print(f"[bold red]{type(error).__name__}[/]: {error}")
@@ -108,44 +118,44 @@ def check(
         raise typer.Exit(1)
 
 
-def _write(relation: object, format_: Format, output: Path | None) -> None:
+def _write(relation: DuckDBPyRelation, format_: Format, output: Path | None) -> None:
     """The rows in the asked format."""
-    import pyarrow as pa
-
-    reader: pa.RecordBatchReader = relation.fetch_record_batch(10_000)  # type: ignore[attr-defined]
     if format_ is Format.PARQUET:
-        import pyarrow.parquet as pq
-
         if output is None:
             raise ConfigurationError("Parquet needs a file.", hint="Add --output FILE.parquet.")
-        with pq.ParquetWriter(output, reader.schema, compression="zstd") as writer:
-            for batch in reader:
-                writer.write_batch(batch)
+        relation.write_parquet(str(output), compression="zstd")
         return
-    stream = output.open("w", encoding="utf-8") if output else sys.stdout
-    try:
-        if format_ is Format.CSV:
-            import csv
-
-            rows = csv.writer(stream)
-            rows.writerow(reader.schema.names)
-            for batch in reader:
-                rows.writerows(
-                    [
-                        json.dumps(v, default=str) if isinstance(v, (list, dict)) else v
-                        for v in row.values()
-                    ]
-                    for row in batch.to_pylist()
-                )
-        elif format_ is Format.NDJSON:
-            for batch in reader:
-                for row in batch.to_pylist():
-                    stream.write(json.dumps(row, default=str, ensure_ascii=False) + "\n")
+    if format_ is Format.TABLE and output is None:
+        console.print(table(None, relation.columns, list(_rows(relation))))
+        return
+    with output.open("w", encoding="utf-8") if output else nullcontext(sys.stdout) as stream:
+        if format_ is Format.NDJSON:
+            for row in _rows(relation):
+                line = dict(zip(relation.columns, row, strict=True))
+                stream.write(json.dumps(line, default=_as_json, ensure_ascii=False) + "\n")
         else:
-            from lakehouse.cli.console import table
+            writer = csv.writer(stream)
+            writer.writerow(relation.columns)
+            for row in _rows(relation):
+                writer.writerow([_as_cell(value) for value in row])
 
-            listed = [tuple(row.values()) for batch in reader for row in batch.to_pylist()]
-            console.print(table(None, reader.schema.names, listed))
-    finally:
-        if output:
-            stream.close()
+
+def _rows(relation: DuckDBPyRelation) -> Iterator[tuple[Any, ...]]:
+    """The rows, a batch at a time; JSON columns as the values they stand for."""
+    nested = [str(type_) == "JSON" for type_ in relation.types]
+    while batch := relation.fetchmany(_BATCH_ROWS):
+        for row in batch:
+            yield tuple(
+                json.loads(value) if is_json and value is not None else value
+                for value, is_json in zip(row, nested, strict=True)
+            )
+
+
+def _as_json(value: object) -> object:
+    return float(value) if isinstance(value, Decimal) else str(value)
+
+
+def _as_cell(value: object) -> object:
+    if isinstance(value, list | dict):
+        return json.dumps(value, default=_as_json, ensure_ascii=False)
+    return value
