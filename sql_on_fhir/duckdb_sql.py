@@ -190,7 +190,7 @@ class _Writer:
 
     def _filter(self, expr: Expr) -> str:
         self.label = "where"
-        return f"coalesce({self._sql(expr)}, false)"
+        return f"coalesce({self._condition(expr)}, false)"
 
     def _step(self, step: Iterate | IterateRows) -> tuple[str, str]:
         column = self._column(step.item)
@@ -268,15 +268,18 @@ class _Writer:
         made = f"flatten(list_transform({{items}}, lambda {parameters}: {self._product(rows)}))"
         if not step.keep_empty:
             return made.replace("{items}", items, 1)
-        blank = f"[{self._struct_of([(c, self._blank(c, step.item)) for c in rows.all_cells()])}]"
+        nulls = [(cells[0], self._blank(cells)) for cells in rows.columns()]
+        blank = f"[{self._struct_of(nulls)}]"
         return self._let(
             items,
             lambda v: f"case when len({v}) > 0 then {made.replace('{items}', v, 1)} else {blank} end",
         )
 
     @staticmethod
-    def _blank(cell: Cell, item: Variable) -> str:
-        if isinstance(cell.value, IndexOf) and cell.value.variable is item:
+    def _blank(cells: Sequence[Cell]) -> str:
+        """The value in a blank row: null, or 0 for the %rowIndex of a forEachOrNull."""
+        cell = cells[0]
+        if cell.zero_if_blank and len(cells) == 1:
             return f"cast(0 as {column_type(cell)})"
         return f"cast(null as {column_type(cell)}{'[]' if cell.definition.collection else ''})"
 
@@ -473,10 +476,10 @@ class _Writer:
         if isinstance(expr, Pick):
             return self._pick(expr, self._sql(expr.base, exact=exact))
         if isinstance(expr, Guarded):
-            criterion = self._sql(expr.criterion)
+            criterion = self._condition(expr.criterion)
             return f"case when {criterion} then {self._sql(expr.base, exact=exact)} end"
         if isinstance(expr, Filter):
-            parameters, criterion = self._lambda(expr.item, expr.criterion)
+            parameters, criterion = self._lambda(expr.item, expr.criterion, criterion=True)
             base = self._sql(expr.base, exact=exact)
             return f"list_filter({base}, lambda {parameters}: {criterion})"
         if isinstance(expr, Single):
@@ -500,12 +503,14 @@ class _Writer:
             return f"coalesce({parts})"
         return self._concat([self._list(part, exact=exact) for part in expr.parts])
 
-    def _lambda(self, item: Variable, body: Expr) -> tuple[str, str]:
+    def _lambda(
+        self, item: Variable, body: Expr, *, criterion: bool = False
+    ) -> tuple[str, str]:
         """Parameters and body of a lambda over the items of a list."""
         name, place = self._fresh("x"), self._fresh("i")
         self.names[item] = name
         self.places[item] = f"({place} - 1)"
-        sql = self._sql(body)
+        sql = self._condition(body) if body.type == "boolean" and criterion else self._sql(body)
         uses_place = re.search(rf"\b{place}\b", sql) is not None
         return (f"{name}, {place}" if uses_place else name), sql
 
@@ -579,7 +584,7 @@ class _Writer:
         return f"(case when {base} is not null then 1 else 0 end)"
 
     def _test(self, expr: Test) -> str:
-        holds = f"coalesce({self._sql(expr.base)}, false)"
+        holds = f"coalesce({self._condition(expr.base)}, false)"
         return holds if expr.wanted else f"(not {holds})"
 
     def _not(self, expr: Not) -> str:
@@ -596,7 +601,18 @@ class _Writer:
     def _truth(self, expr: Truth) -> str:
         return f"(case when {self._sql(expr.base)} is not null then true end)"
 
-    def _equal(self, expr: Equal) -> str:
+    def _condition(self, expr: Expr) -> str:
+        """A boolean of which only matters whether it is true: false and empty are one."""
+        if isinstance(expr, Logic) and expr.operator in ("and", "or"):
+            left, right = self._condition(expr.left), self._condition(expr.right)
+            return f"({left} {expr.operator} {right})"
+        if isinstance(expr, Equal):
+            return self._equal(expr, plain=_is_plain(expr.left, expr.right))
+        if isinstance(expr, Exists) and expr.base.many:
+            return f"len({self._sql(expr.base)}) > 0"
+        return self._sql(expr)
+
+    def _equal(self, expr: Equal, *, plain: bool = False) -> str:
         left, right = expr.left, expr.right
         if left.many and right.many:
             return self._equal_lists(expr)
@@ -608,7 +624,6 @@ class _Writer:
                 lambda v: f"case when len({v}) > 1 then ({other} is not null and false) "
                 f"else {self._equal_values(f'{v}[1]', other, expr)} end",
             )
-        plain = _is_plain(left, right)
         return self._equal_values(
             self._sql(left, plain=plain), self._sql(right, plain=plain), expr
         )
@@ -737,7 +752,7 @@ class _Writer:
         return f"string_split({self._sql(expr.base)}, {self._sql(expr.separator)})"
 
     def _reference_key(self, expr: ReferenceKey) -> str:
-        own = "_resource.id"
+        own = self._sql(expr.resource_id)
         text, type_ = self._sql(expr.reference), self._sql(expr.type_text)
         return self._let(text, lambda v: boundaries.reference_key_sql(v, type_, own, expr.wanted))
 

@@ -375,11 +375,12 @@ class Repeat(Expr):
 
 @dataclass(eq=False)
 class Cell:
-    """One output column with its value."""
+    """One output column with its value; `zero_if_blank` for the %rowIndex of a forEachOrNull."""
 
     definition: ColumnDefinition
     type: str
     value: Expr
+    zero_if_blank: bool = False
 
 
 @dataclass(eq=False)
@@ -404,13 +405,25 @@ class Rows:
     products: "list[Rows]"
     unions: "list[list[Rows]]"
 
-    def all_cells(self) -> list[Cell]:
-        cells = list(self.cells)
+    def columns(self) -> "list[list[Cell]]":
+        """The columns of these rows in their order, each with every cell that may fill it.
+
+        A column of a union is filled by one cell of each branch.
+        """
+        columns = [[cell] for cell in self.cells]
         for product in self.products:
-            cells += product.all_cells()
+            columns += product.columns()
         for union in self.unions:
-            cells += union[0].all_cells()
-        return cells
+            branches = [branch.columns() for branch in union]
+            columns += [
+                [cell for cells in same for cell in cells]
+                for same in zip(*branches, strict=False)
+            ]
+        return columns
+
+    def all_cells(self) -> list[Cell]:
+        """One cell for each column."""
+        return [cells[0] for cells in self.columns()]
 
 
 @dataclass(eq=False)

@@ -74,6 +74,7 @@ class _Blankable:
     scope: Scope
     blank: Variable | None
     in_rows: bool
+    keeps_empty: bool = False
 
 
 class _ViewPlanner:
@@ -161,7 +162,7 @@ class _ViewPlanner:
         item = iterate.item
         scope = Scope(item, None, item, IndexOf("integer", False, item))
         blank = item if iterate.keep_empty or at.blank else None
-        return _Blankable(scope, blank, at.in_rows)
+        return _Blankable(scope, blank, at.in_rows, iterate.keep_empty)
 
     def _repeat(self, select: Select, scope: Scope) -> Expr:
         """`repeat`: depth-first, each node before its children, paths in their order."""
@@ -205,7 +206,7 @@ class _ViewPlanner:
     def _union_step(
         self, select: Select, at: _Blankable, steps: list[Iterate | IterateRows]
     ) -> list[Cell]:
-        branches = self._branches(select, _Blankable(at.scope, at.blank, True))
+        branches = self._branches(select, _Blankable(at.scope, at.blank, True, at.keeps_empty))
         if not branches:
             return []
         item = Variable("row", False, self._new_name("row"), True)
@@ -260,9 +261,9 @@ class _ViewPlanner:
                 continue
             for one, other in zip(first, cells, strict=True):
                 self._unify_cells(one, other, where)
-        for branch in branches[1:]:
-            for one, other in zip(first, branch.all_cells(), strict=False):
-                other.type = one.type
+        for same in zip(*(branch.columns() for branch in branches), strict=False):
+            for cell in (cell for cells in same for cell in cells):
+                cell.type = same[0][0].type
 
     def _unify_cells(self, one: Cell, other: Cell, where: str) -> None:
         name = one.definition.name
@@ -289,9 +290,11 @@ class _ViewPlanner:
             self._check_type(column, value)
         if value.many and not column.collection:
             value = self.paths.one(value, f'column "{column.name}"')
-        if at.blank is not None and not at.in_rows and not _is_row_index(value, at):
+        # %rowIndex is 0, not null, in the blank row of its own forEachOrNull.
+        zero = at.keeps_empty and isinstance(value, IndexOf)
+        if at.blank is not None and not at.in_rows and not zero:
             value = Present(value.type, value.many, at.blank, value, shape=value.shape)
-        return Cell(column, type_, value)
+        return Cell(column, type_, value, zero)
 
     def _check_type(self, column: ColumnDefinition, value: Expr) -> None:
         """ "Column Types": complex values need a type, and the type must fit the path."""
@@ -319,7 +322,3 @@ class _ViewPlanner:
                 column.where,
             )
 
-
-def _is_row_index(value: Expr, at: _Blankable) -> bool:
-    """%rowIndex is 0, not null, in the blank row of a forEachOrNull."""
-    return isinstance(value, IndexOf) and value.variable is at.blank

@@ -14,7 +14,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-@pytest.mark.parametrize("case", cases(), ids=lambda case: f"{case.file}: {case.title}")
+@pytest.mark.parametrize("case", list(cases()), ids=lambda case: f"{case.file}: {case.title}")
 def test_case(case: Case, con: duckdb.DuckDBPyConnection) -> None:
     assert why_failed(case, con) is None
 
