@@ -1,0 +1,281 @@
+"""One pass over the inbox: the call that the sensor, the asset and the command line share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from ingestion.intake import register, stage
+from ingestion.intake.classify import Classifier, load_classifier
+from ingestion.intake.discover import InboxGroup, discover
+from ingestion.intake.examine import Candidate, ChangedWhileRead, examine, read_by_sources
+from ingestion.intake.register import FormerFile, Past
+from ingestion.intake.report import Duplicate, IntakeReport, OpenGroup, Refused, Registered
+from lakehouse import progress
+from lakehouse.errors import ObjectNotFound
+from lakehouse.metadata import models
+from lakehouse.settings import Settings
+from lakehouse.storage import ObjectStore
+
+
+def intake(
+    store: ObjectStore,
+    engine: Engine,
+    settings: Settings,
+    *,
+    now: datetime,
+    actor: str,
+    wait: bool = True,
+    readable: Collection[str] | None = None,
+) -> IntakeReport:
+    """Register and stage every drop in the inbox that is closed and not yet as it is now.
+
+    Safe to repeat, to interrupt and to run in several processes at once: a drop is one process's
+    at a time. With ``wait`` false, a drop that another process is at is left to it. ``readable``
+    are the file types to take (default: those that the sources read).
+    """
+    work = _Pass(
+        store,
+        engine,
+        settings,
+        now=now,
+        actor=actor,
+        wait=wait,
+        classifier=load_classifier(settings.classifier_impl),
+        readable=frozenset(read_by_sources() if readable is None else readable),
+    )
+    known = _known(engine)
+    seen: set[str] = set()
+    for group in discover(store, settings):
+        seen.add(group.key)
+        work.look_at(group, known.get(group.key))
+    for key, what in known.items():
+        if what.unfinished and key not in seen:
+            work.take(InboxGroup(key, files=(), marked=True, newest=None))
+    return work.report
+
+
+def pending_groups(
+    store: ObjectStore, engine: Engine, settings: Settings, *, now: datetime | None = None
+) -> list[str]:
+    """Keys of the drops that :func:`intake` would take now; reads the listing, nothing else."""
+    moment = now or datetime.now(UTC)
+    known = _known(engine)
+    found = {
+        group.key
+        for group in discover(store, settings)
+        if group.files
+        and not _is_settled(group, known.get(group.key))
+        and group.is_closed(settings, moment)
+    }
+    return sorted(found | {key for key, what in known.items() if what.unfinished})
+
+
+@dataclass(frozen=True)
+class _Known:
+    fingerprint: str
+    open: bool
+    unfinished: bool
+
+
+def _known(engine: Engine) -> dict[str, _Known]:
+    with Session(engine) as session:
+        rows = session.execute(
+            select(
+                models.InboxGroup.group_key,
+                models.InboxGroup.fingerprint,
+                models.InboxGroup.outcome,
+                models.InboxGroup.group_key == models.Submission.group_key,
+                models.Submission.state,
+            ).outerjoin(
+                models.Submission,
+                models.Submission.submission_id == models.InboxGroup.submission_id,
+            )
+        )
+        return {
+            key: _Known(fingerprint, outcome == "open", bool(own) and state == "RECEIVED")
+            for key, fingerprint, outcome, own, state in rows
+        }
+
+
+def _is_settled(group: InboxGroup, known: _Known | None) -> bool:
+    return (
+        known is not None
+        and known.fingerprint == group.fingerprint
+        and not known.open
+        and not known.unfinished
+    )
+
+
+@dataclass
+class _Pass:
+    store: ObjectStore
+    engine: Engine
+    settings: Settings
+    now: datetime
+    actor: str
+    wait: bool
+    classifier: Classifier
+    readable: frozenset[str]
+
+    def __post_init__(self) -> None:
+        self.report = IntakeReport()
+
+    def look_at(self, group: InboxGroup, known: _Known | None) -> None:
+        """One drop of the listing: is there anything to do, and may it be done now?"""
+        if group.unusable:
+            self.report.refused.append(
+                Refused(
+                    group.key,
+                    f"{group.unusable} object(s) have keys that cannot be files (//, . or ..): "
+                    "upload them again under proper names",
+                )
+            )
+        if not group.files:
+            if group.marked:
+                self.report.refused.append(Refused(group.key, "it has _SUCCESS but no files"))
+        elif _is_settled(group, known):
+            self.report.unchanged += 1
+        elif group.is_closed(self.settings, self.now):
+            self.take(group)
+        else:
+            self._leave_open(group, self._waits_for())
+
+    def take(self, group: InboxGroup) -> None:
+        """Register and stage a closed drop."""
+        with _only_process(self.engine, group.key, wait=self.wait) as alone:
+            if not alone:
+                self._leave_open(group, "another intake, which is taking it in", remember=False)
+                return
+            if _is_settled(group, _known_now(self.engine, group.key)):
+                self.report.unchanged += 1
+                return
+            try:
+                self._take_alone(group)
+            except (ChangedWhileRead, ObjectNotFound):
+                self._leave_open(group, "its files to stay as they are: one changed just now")
+
+    def _take_alone(self, group: InboxGroup) -> None:
+        past = register.past_of(self.engine, group.key)
+        files = examine(self.store, _candidates(group, past), self.classifier, self.readable)
+        decision = register.register(self.engine, group, files, now=self.now, actor=self.actor)
+        if decision.kind == "unchanged":
+            self.report.unchanged += 1
+            return
+        if decision.kind == "duplicate":
+            self.report.duplicates.append(Duplicate(group.key, decision.submission_id))
+            progress.report("intake", decision.submission_id, "dropped again: nothing to do")
+            return
+        state = stage.stage(
+            self.store, self.engine, decision.submission_id, files, actor=self.actor
+        )
+        new = Registered(
+            submission_id=decision.submission_id,
+            group_key=group.key,
+            state=state,
+            file_count=len(files),
+            byte_count=sum(file.size for file in files),
+            supersedes=decision.supersedes,
+            file_types=dict(Counter(file.file_type for file in files)),
+            quarantined=dict(Counter(file.reason for file in files if file.reason)),
+            review=sum(file.outcome == "review" for file in files),
+        )
+        self.report.registered.append(new)
+        progress.report("intake", new.submission_id, f"{state}, {new.file_count:,} file(s)")
+
+    def _waits_for(self) -> str:
+        minutes = self.settings.quiescence_minutes
+        return f"_SUCCESS, or {minutes:g} minute(s) without a change"
+
+    def _leave_open(self, group: InboxGroup, waits_for: str, *, remember: bool = True) -> None:
+        if remember:
+            register.remember_open(self.engine, group, f"waits for {waits_for}", now=self.now)
+        self.report.open_groups.append(
+            OpenGroup(
+                group_key=group.key,
+                file_count=len(group.files),
+                byte_count=group.byte_count,
+                waits_for=waits_for,
+                closes_at=group.closes_at(self.settings),
+            )
+        )
+
+
+def _candidates(group: InboxGroup, past: Past) -> list[Candidate]:
+    """The drop's content: what the inbox has, and what it had and no longer has.
+
+    A file that vanished is no change: it is taken over from the earlier submission.
+    """
+    known = {**past.files, **past.registered}
+    current = {
+        file.path: Candidate(
+            path=file.path,
+            key=file.key,
+            size=file.size,
+            etag=file.etag,
+            sha256=_known_sha256(known.get(file.path), file.size, file.etag),
+            settled_as=_settled_as(known.get(file.path), file.size, file.etag),
+        )
+        for file in group.files
+    }
+    former = {
+        path: Candidate(
+            path=path,
+            key=_raw_source(path, past).raw_key,
+            size=one.size,
+            etag=None,
+            sha256=one.sha256,
+            settled_as=_settled_as(one, one.size, one.inbox_etag),
+        )
+        for path, one in known.items()
+        if path not in current
+    }
+    return sorted([*current.values(), *former.values()], key=lambda one: one.path)
+
+
+def _raw_source(path: str, past: Past) -> FormerFile:
+    """Where the copy of a vanished file lies: with the submission that was staged, if it was."""
+    staged, registered = past.files.get(path), past.registered.get(path)
+    if staged is not None and (registered is None or staged.sha256 == registered.sha256):
+        return staged
+    assert registered is not None  # noqa: S101 - one of the two has the path
+    return registered
+
+
+def _known_sha256(former: FormerFile | None, size: int, etag: str) -> str | None:
+    unchanged = former is not None and former.inbox_etag == etag and former.size == size
+    return former.sha256 if former is not None and unchanged else None
+
+
+def _settled_as(former: FormerFile | None, size: int, etag: str | None) -> str | None:
+    """What this content was taken as before, so that a person is asked only once."""
+    if former is None or former.outcome == "review" or former.file_type == "unknown":
+        return None
+    same = former.inbox_etag == etag and former.size == size
+    return former.file_type if same else None
+
+
+def _known_now(engine: Engine, group_key: str) -> _Known | None:
+    return _known(engine).get(group_key)
+
+
+@contextmanager
+def _only_process(engine: Engine, group_key: str, *, wait: bool) -> Iterator[bool]:
+    """Hold the drop's lock; gives false where another process has it and ``wait`` is false."""
+    key = func.hashtextextended(f"lakehouse.intake:{group_key}", 0)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if wait:
+            connection.execute(select(func.pg_advisory_lock(key)))
+        elif not connection.scalar(select(func.pg_try_advisory_lock(key))):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            connection.execute(select(func.pg_advisory_unlock(key)))

@@ -1,0 +1,212 @@
+"""The layout registry: which columns each tabular layout has, by version.
+
+Layouts are data (the ``.yml`` files beside this module); the table ``layout`` of the metadata
+database is their mirror for people and dashboards. Reading a table by its layout is landing's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy.orm import Session
+
+from lakehouse.errors import ConfigurationError
+from lakehouse.metadata import audit, models
+
+#: What a column may hold. ``string`` keeps codes as written, with leading zeros.
+COLUMN_TYPES = frozenset({"string", "integer", "decimal", "date", "timestamp"})
+
+_FOLDER = Path(__file__).parent
+#: The loader in C reads the same as the safe one in Python, ten times faster.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One version of one tabular layout. ``date_format`` (strptime) holds where it is not ISO."""
+
+    name: str
+    version: str
+    file_type: str
+    description: str
+    delimiter: str
+    columns: Mapping[str, str]
+    date_format: str | None = None
+
+    @cached_property
+    def header(self) -> frozenset[str]:
+        """The column names as :func:`match` compares them."""
+        return frozenset(_comparable(name) for name in self.columns)
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} (version {self.version})"
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The layout that shares most with a header that matches none.
+
+    ``missing`` are columns of the layout; columns that only the file has are counted, not named:
+    a file without a header has a patient's data there.
+    """
+
+    layout: Layout
+    shared: int
+    missing: tuple[str, ...]
+    unknown: int
+
+    def describe(self) -> str:
+        named = ", ".join(self.missing[:5]) + (", …" if len(self.missing) > 5 else "")
+        parts = [f"{self.shared} of its {len(self.layout.columns)} columns are there"]
+        if self.missing:
+            parts.append(f"missing: {named}")
+        if self.unknown:
+            parts.append(f"{self.unknown} column(s) that it does not have")
+        return f"nearest layout {self.layout.title}: " + "; ".join(parts)
+
+
+@cache
+def load(folder: Path = _FOLDER) -> tuple[Layout, ...]:
+    """All layouts of ``folder``. Raises :class:`ConfigurationError` with the file at fault."""
+    found: list[Layout] = []
+    for path in sorted(folder.glob("*.yml")):
+        try:
+            found.extend(_read(yaml.load(path.read_text(encoding="utf-8"), _LOADER)))
+        except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigurationError(
+                f"The layout file {path.name} is wrong: {error}.",
+                hint="Compare it with synthea_csv.yml beside it.",
+            ) from error
+    keys = [(layout.name, layout.version) for layout in found]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ConfigurationError(f"Layout {key[0]} version {key[1]} is there twice.")
+    return tuple(found)
+
+
+def match(header: Sequence[str], file_types: Collection[str] | None = None) -> list[Layout]:
+    """Layouts with exactly these columns, in any order and any case."""
+    names = frozenset(_comparable(name) for name in header)
+    if len(names) != len(header):
+        return []
+    return [layout for layout in _of(file_types) if layout.header == names]
+
+
+def nearest(header: Sequence[str], file_types: Collection[str] | None = None) -> Nearest | None:
+    """The layout that shares most columns with ``header``; None where none shares a column."""
+    names = frozenset(_comparable(name) for name in header)
+
+    def likeness(layout: Layout) -> float:
+        return len(layout.header & names) / len(layout.header | names)
+
+    best = max(_of(file_types), key=likeness, default=None)
+    if best is None or not best.header & names:
+        return None
+    return Nearest(
+        layout=best,
+        shared=len(best.header & names),
+        missing=tuple(name for name in best.columns if _comparable(name) not in names),
+        unknown=len(names - best.header),
+    )
+
+
+def sync_layouts(engine: Engine, folder: Path = _FOLDER) -> int:
+    """Make the table ``layout`` equal to the files; gives the number of layouts.
+
+    Each added, changed or removed layout is one audit event; with nothing to change, nothing is
+    written.
+    """
+    wanted = {(layout.name, layout.version): _row(layout) for layout in load(folder)}
+    with Session(engine) as session, session.begin():
+        audit.lock(session)
+        present = {
+            (row.name, row.version): row.definition_sha256
+            for row in session.execute(
+                select(models.Layout.name, models.Layout.version, models.Layout.definition_sha256)
+            )
+        }
+        events = []
+        for key in sorted(present.keys() | wanted.keys()):
+            before = present.get(key)
+            after = wanted[key]["definition_sha256"] if key in wanted else None
+            if before == after:
+                continue
+            session.execute(
+                delete(models.Layout).where(
+                    models.Layout.name == key[0], models.Layout.version == key[1]
+                )
+            )
+            if key in wanted:
+                session.execute(insert(models.Layout), [wanted[key]])
+            word = "removed" if after is None else ("added" if before is None else "changed")
+            events.append(
+                audit.Event(
+                    actor="lakehouse",
+                    action=f"layout.{word}",
+                    subject=f"layout:{key[0]}:{key[1]}",
+                    before={"definition_sha256": before} if before else None,
+                    after={"definition_sha256": after} if after else None,
+                )
+            )
+        audit.append(session, *events)
+    return len(wanted)
+
+
+def _of(file_types: Collection[str] | None) -> Iterable[Layout]:
+    return (one for one in load() if file_types is None or one.file_type in file_types)
+
+
+def _comparable(name: str) -> str:
+    return " ".join(name.replace("\ufeff", "").split()).casefold()
+
+
+def _read(content: dict[str, Any]) -> Iterable[Layout]:
+    for name, layout in content["layouts"].items():
+        for version, definition in layout["versions"].items():
+            columns: dict[str, str] = definition["columns"]
+            wrong = sorted(set(columns.values()) - COLUMN_TYPES)
+            if wrong or not all(isinstance(text, str) for text in (name, version, *columns)):
+                raise ValueError(f"{name} has a name that is no text, or column types {wrong}")
+            found = Layout(
+                name=name,
+                version=version,
+                file_type=content["file_type"],
+                description=layout["description"],
+                delimiter=definition["delimiter"],
+                columns=columns,
+                date_format=definition.get("date_format"),
+            )
+            if len(found.header) != len(columns):
+                raise ValueError(f"{name} names a column twice")
+            yield found
+
+
+def _row(layout: Layout) -> dict[str, Any]:
+    columns = [
+        {"name": name, "type": kind}
+        | ({"format": layout.date_format} if kind == "date" and layout.date_format else {})
+        for name, kind in layout.columns.items()
+    ]
+    row = {
+        "name": layout.name,
+        "version": layout.version,
+        "file_type": layout.file_type,
+        "description": layout.description,
+        "delimiter": layout.delimiter,
+        "columns": columns,
+    }
+    text = json.dumps(row, sort_keys=True)
+    return row | {
+        "definition_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "synced_at": datetime.now(UTC),
+    }
