@@ -117,8 +117,10 @@ def review(
     from lakehouse.platform import open_platform
 
     platform = open_platform()
-    resolve_review(platform.engine, submission, path, file_type, actor=actor(), reason=reason)
-    console.print("Noted. Next: [bold]lakehouse run[/].")
+    state = resolve_review(
+        platform.engine, platform.store, submission, path, file_type, actor=actor(), reason=reason
+    )
+    console.print(f"Noted; the submission is {state}. Next: [bold]lakehouse run[/].")
 
 
 def withdraw(

@@ -26,8 +26,6 @@ from lakehouse.metadata import audit, models
 COLUMN_TYPES = frozenset({"string", "integer", "decimal", "date", "timestamp"})
 
 _FOLDER = Path(__file__).parent
-#: The loader in C reads the same as the safe one in Python, ten times faster.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def load(folder: Path = _FOLDER) -> tuple[Layout, ...]:
     found: list[Layout] = []
     for path in sorted(folder.glob("*.yml")):
         try:
-            found.extend(_read(yaml.load(path.read_text(encoding="utf-8"), _LOADER)))
+            found.extend(_read(_parse(path)))
         except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigurationError(
                 f"The layout file {path.name} is wrong: {error}.",
@@ -160,6 +158,12 @@ def sync_layouts(engine: Engine, folder: Path = _FOLDER) -> int:
             )
         audit.append(session, *events)
     return len(wanted)
+
+
+def _parse(path: Path) -> Any:
+    # The same safe loader as yaml.safe_load, in C: ten times faster.
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(path.read_text(encoding="utf-8"), loader)  # noqa: S506
 
 
 def _of(file_types: Collection[str] | None) -> Iterable[Layout]:
