@@ -241,11 +241,21 @@ def _decompressed_head(head: bytes) -> bytes | None:
     """The first bytes behind gzip or zstd, bounded; None where they are damaged."""
     try:
         if head.startswith(_GZIP):
-            return zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
+            inflating = zlib.decompressobj(wbits=31)
+            content = inflating.decompress(head, HEAD_BYTES)
+            return content if content or inflating.eof else None
         with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(head)) as reader:
-            return reader.read(HEAD_BYTES)
+            content = reader.read(HEAD_BYTES)
+        return content if content or _is_empty_zstd(head) else None
     except (zlib.error, zstandard.ZstdError):
         return None
+
+
+def _is_empty_zstd(head: bytes) -> bool:
+    """Whether a frame that gave nothing is complete (and not cut off before its first block)."""
+    inflating = zstandard.ZstdDecompressor().decompressobj()
+    inflating.decompress(head)
+    return inflating.eof
 
 
 _BOMS: Final = (
