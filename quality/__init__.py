@@ -1,0 +1,22 @@
+"""Quality: Great Expectations suites as data, their results as rows, and the Data Docs site.
+
+:func:`run` checks one layer; :func:`blocking` names what stops a publish. Importing this package is
+cheap: Great Expectations lives in a process of its own (:mod:`quality.worker`), which
+:func:`warm_up` starts early.
+"""
+
+from __future__ import annotations
+
+from quality.results import CheckResult, blocking
+from quality.runner import inspect_published, run
+from quality.worker import build_data_docs, close, warm_up
+
+__all__ = [
+    "CheckResult",
+    "blocking",
+    "build_data_docs",
+    "close",
+    "inspect_published",
+    "run",
+    "warm_up",
+]

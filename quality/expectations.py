@@ -1,0 +1,262 @@
+"""Great Expectations: suites compiled, validated and shown. Imported by the worker process only.
+
+Two ways to validate. For the lake and the metadata database, DuckDB or Postgres counted already
+(:mod:`quality.measure`) and the expectations bound those counts, one column per rule in a frame of
+one row. Published marts are validated natively, by Great Expectations' own SQL.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+os.environ["GX_ANALYTICS_ENABLED"] = "false"
+
+import great_expectations as gx
+import pandas as pd
+from great_expectations.data_context.types.base import ProgressBarsConfig
+
+from lakehouse.errors import QualityError
+from quality.suites import Rule, Suite
+
+#: Newest validations kept of each suite: Data Docs show these, ``check_result`` holds all history.
+VALIDATIONS_KEPT = 5
+
+SITE = "data_docs"
+_CONNECTION_VARIABLE = "LAKEHOUSE_MARTS_CONNECTION"
+_ERROR, _WARNING = "critical", "warning"  # how Great Expectations calls our severities
+
+#: Counts only: no value of a row reaches the stored results or the site.
+_RESULT_FORMAT = {
+    "result_format": "SUMMARY",
+    "partial_unexpected_count": 0,
+    "exclude_unexpected_values": True,
+}
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Keep other processes out of this home's Great Expectations files meanwhile."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "gx.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def validate_facts(
+    home: Path, suite: Suite, values: Mapping[str, float], run_name: str
+) -> dict[str, bool]:
+    """Verdict per rule on the counted ``values``; a rule without one fails."""
+    context = _context(home)
+    compiled = context.suites.add_or_update(compile_suite(suite))
+    definition = _definition(context, compiled, _frames(context, suite.name))
+    frame = pd.DataFrame({name: [value] for name, value in values.items()})
+    result = definition.run(
+        batch_parameters={"dataframe": frame},
+        result_format=_RESULT_FORMAT,
+        run_id=gx.RunIdentifier(run_name=run_name),
+    )
+    return {
+        outcome.expectation_config.meta["rule"]: bool(outcome.success) for outcome in result.results
+    }
+
+
+def validate_published(
+    home: Path, suite: Suite, url: str, schema: str, run_name: str
+) -> dict[str, dict[str, Any]]:
+    """Verdict and counts per rule, by Great Expectations' SQL on table ``schema.table``."""
+    # Great Expectations stores its configuration in a file: the variable keeps the password out.
+    os.environ[_CONNECTION_VARIABLE] = url
+    context = _context(home)
+    compiled = context.suites.add_or_update(compile_suite(suite))
+    source = context.data_sources.add_or_update_postgres(
+        name="marts", connection_string="${" + _CONNECTION_VARIABLE + "}"
+    )
+    try:
+        asset = source.add_table_asset(suite.table, table_name=suite.table, schema_name=schema)
+        batches = asset.add_batch_definition_whole_table("published")
+        definition = _definition(context, compiled, batches)
+        result = definition.run(
+            result_format=_RESULT_FORMAT, run_id=gx.RunIdentifier(run_name=run_name)
+        )
+    finally:
+        source.get_engine().dispose()  # an idle transaction would keep an old publish from going
+    return {
+        outcome.expectation_config.meta["rule"]: {
+            "passed": bool(outcome.success),
+            "raised": bool((outcome.exception_info or {}).get("raised_exception")),
+            **{
+                name: outcome.result[name]
+                for name in ("observed_value", "element_count", "missing_count", "unexpected_count")
+                if isinstance(outcome.result.get(name), int | float)
+            },
+        }
+        for outcome in result.results
+    }
+
+
+def build_site(home: Path) -> int:
+    """Bring the Data Docs site up to date and prune old validations; returns pages made.
+
+    Pages are found missing by looking, so a site that was interrupted is completed.
+    """
+    context = _context(home)
+    _prune(context, home)
+    missing = [
+        key
+        for key in context.validation_results_store.list_keys()
+        if not _page(home, key.to_tuple()).exists()
+    ]
+    if missing or not (home / SITE / "index.html").exists():
+        suites = [
+            context.suites.get(key.expectation_suite_identifier.name).identifier()
+            for key in missing
+        ]
+        context.build_data_docs(resource_identifiers=[*missing, *suites] or None)
+    return len(missing)
+
+
+@cache
+def _context(home: Path) -> Any:
+    """The context in ``home``/gx with its site in ``home``/data_docs; one per process and home."""
+    context = gx.get_context(mode="file", project_root_dir=str(home))
+    context.enable_analytics(False)
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    context.variables.data_docs_sites = {
+        SITE: {
+            "class_name": "SiteBuilder",
+            "show_how_to_buttons": False,
+            "store_backend": {
+                "class_name": "TupleFilesystemStoreBackend",
+                # Relative to the context, so that the home folder can be moved.
+                "base_directory": f"../{SITE}/",
+            },
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        }
+    }
+    context.variables.save()
+    return context
+
+
+def _frames(context: Any, name: str) -> Any:
+    """The batch definition of a suite's frames of counts."""
+    source = context.data_sources.add_or_update_pandas("counts")
+    return source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("counts")
+
+
+def _definition(context: Any, suite: gx.ExpectationSuite, batches: Any) -> Any:
+    """The stored validation definition of a stored suite, brought up to date."""
+    return context.validation_definitions.add_or_update(
+        gx.ValidationDefinition(name=suite.name, data=batches, suite=suite)
+    )
+
+
+def compile_suite(suite: Suite) -> gx.ExpectationSuite:
+    """The suite as Great Expectations has it. Raises :class:`QualityError` naming the rule."""
+    compile_rule = _native if suite.database == "marts" else _on_counts
+    return gx.ExpectationSuite(
+        name=suite.name,
+        notes=suite.description or None,
+        expectations=[compile_rule(rule) for rule in suite.rules],
+    )
+
+
+def _expectation(rule: Rule, kind: str, **arguments: Any) -> dict[str, Any]:
+    """The expectation with what Data Docs say about the rule."""
+    reasons = [rule.why, f"Source: {rule.source}" if rule.source else None]
+    return {
+        "type": kind,
+        "kwargs": arguments,
+        "description": f"{rule.name}: {rule.requirement}",
+        "notes": "\n\n".join(reason for reason in reasons if reason),
+        "severity": _ERROR if rule.severity == "error" else _WARNING,
+        "meta": {"rule": rule.name},
+    }
+
+
+def _on_counts(rule: Rule) -> dict[str, Any]:
+    lowest, highest = (
+        (rule.minimum, rule.maximum) if rule.kind == "row_count" else (0, rule.allowed_share)
+    )
+    return _expectation(
+        rule,
+        "expect_column_max_to_be_between",
+        column=rule.name,
+        min_value=lowest,
+        max_value=highest,
+    )
+
+
+def _native(rule: Rule) -> dict[str, Any]:
+    if rule.where or rule.when or rule.list:
+        raise QualityError(
+            f"Rule published.{rule.table} {rule.name}: rules here have no condition."
+        )
+    if rule.kind == "row_count":
+        return _expectation(
+            rule,
+            "expect_table_row_count_to_be_between",
+            min_value=_whole(rule.minimum),
+            max_value=_whole(rule.maximum),
+        )
+    kind, arguments = _native_column_rule(rule)
+    return _expectation(rule, kind, mostly=1 - rule.tolerance, **arguments)
+
+
+def _native_column_rule(rule: Rule) -> tuple[str, dict[str, Any]]:
+    if rule.kind == "not_null":
+        return "expect_column_values_to_not_be_null", {"column": rule.column}
+    if rule.kind == "unique" and len(rule.columns) == 1:
+        return "expect_column_values_to_be_unique", {"column": rule.columns[0]}
+    if rule.kind == "unique":
+        return "expect_compound_columns_to_be_unique", {"column_list": list(rule.columns)}
+    if rule.kind == "between":
+        bounds = {"min_value": rule.minimum, "max_value": rule.maximum}
+        return "expect_column_values_to_be_between", {"column": rule.column, **bounds}
+    if rule.kind == "accepted":
+        return (
+            "expect_column_values_to_be_in_set",
+            {"column": rule.column, "value_set": list(rule.values)},
+        )
+    raise QualityError(
+        f"Rule published.{rule.table} {rule.name}: {rule.kind} is not available here."
+    )
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _page(home: Path, key: tuple[str, ...]) -> Path:
+    *folders, name = key
+    return home / SITE / "validations" / Path(*folders) / f"{name}.html"
+
+
+def _prune(context: Any, home: Path) -> None:
+    """Drop all but the newest validations of each suite, with their pages."""
+    by_suite: dict[str, list[Any]] = {}
+    for key in context.validation_results_store.list_keys():
+        by_suite.setdefault(key.expectation_suite_identifier.name, []).append(key)
+    for keys in by_suite.values():
+        keys.sort(key=lambda key: key.run_id.run_time)
+        for key in keys[:-VALIDATIONS_KEPT]:
+            context.validation_results_store.remove_key(key)
+            page = _page(home, key.to_tuple())
+            page.unlink(missing_ok=True)
+            for folder in (page.parent, page.parent.parent):
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+
+
+__all__ = [
+    "alone",
+    "build_site",
+    "compile_suite",
+    "validate_facts",
+    "validate_published",
+]
