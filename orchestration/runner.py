@@ -133,7 +133,8 @@ def _raise_failure(job_name: str, result: dg.ExecuteInProcessResult) -> None:
             error = error.cause
         name = error.cls_name if error else "unknown error"
         message = (error.message if error else "").removeprefix(f"{name}: ").strip()
-        kind = QualityError if name and "Quality" in name else BuildError
+        blocked = name is not None and ("Check" in name or "Quality" in name or "Publish" in name)
+        kind = QualityError if blocked else BuildError
         raise kind(
             f"{job_name}: step {event.step_key} failed: {message or name}",
             hint=f"The run is {result.run_id}: `make up` shows it in the Dagster UI.",

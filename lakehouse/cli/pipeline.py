@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.console import console, print_json, progress_lines
+from lakehouse.cli.console import console, print_json, progress_lines, table
 
 _PANEL = "Pipeline"
 _SAMPLES = Path(__file__).resolve().parents[2] / "samples" / "drops"
@@ -139,7 +139,7 @@ def publish(
 
     platform = open_platform()
     report = roll_back(platform.settings, platform.engine, actor=actor())
-    console.print(f"The views read publish {report.schema_name} again.")
+    console.print(report.message)
 
 
 def verify() -> None:
@@ -151,15 +151,16 @@ def verify() -> None:
     platform = open_platform()
     report = verify_published(platform.settings, platform.engine)
     chain = audit.verify(platform.engine)
-    for name, counts in sorted(report.tables.items()):
-        console.print(
-            f"   {name:<40} {counts.published:>10,} published  {counts.expected:>10,} expected"
-        )
     console.print(
-        f"   audit chain: {chain.events:,} events, "
-        + ("intact" if chain.intact else f"broken at event {chain.broken_at}")
+        table(
+            f"Publish {report.n}, compared with {report.source}",
+            ("mart", "readers see", "lake holds", "agrees"),
+            [(t.table, t.published, t.lake, t.agrees) for t in report.tables],
+        )
     )
-    if not (report.ok and chain.intact):
+    state = "intact" if chain.intact else f"broken at event {chain.broken_at}"
+    console.print(f"Audit chain: {chain.events:,} events, {state}.")
+    if not (report.agrees and chain.intact):
         raise typer.Exit(1)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import dagster as dg
-import quality
 
+import quality
 from lakehouse.metadata import builds
+from orchestration.defs.quality.checks import check_result, check_spec
 from orchestration.defs.transformation.assets import GOLD_SPECS
 from orchestration.resources import PlatformResource
 from orchestration.vocabulary import AFTER_UPSTREAM, OWNERS, PUBLISH_POOL
 from publishing import publish
+from quality.suites import rules
 
 MARTS = sorted(spec.key.path[1] for spec in GOLD_SPECS if spec.key.path[0] == "marts")
 
@@ -27,30 +29,40 @@ SPECS = [
     )
     for mart in MARTS
 ]
+CHECKS = [check_spec("published", rule) for rule in rules("published")]
 
 
-@dg.multi_asset(name="published", specs=SPECS, pool=PUBLISH_POOL)
+@dg.multi_asset(name="published", specs=SPECS, check_specs=CHECKS, pool=PUBLISH_POOL)
 def published(
     context: dg.AssetExecutionContext, platform: PlatformResource
-) -> Iterator[dg.MaterializeResult[None]]:
-    """Build the next publication, verify it, and re-point the views in one transaction."""
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Build the next publication, check it, and re-point the views in one transaction."""
     opened = platform.open()
     build_id = builds.latest_id(opened.engine)
+    found: list[quality.CheckResult] = []
+
+    def inspect(schema: str) -> list[str]:
+        found[:] = quality.run(
+            "published",
+            settings=opened.settings,
+            engine=opened.engine,
+            build_id=build_id,
+            run_id=context.run_id,
+            schema=schema,
+        )
+        return quality.blocking(found)
+
     done = publish(
         opened.settings,
         opened.engine,
         build_id=build_id,
         run_id=context.run_id,
         actor="dagster:publish",
-        inspect=lambda schema: quality.inspect_publication(
-            schema,
-            settings=opened.settings,
-            engine=opened.engine,
-            build_id=build_id,
-            run_id=context.run_id,
-        ),
+        inspect=inspect,
     )
     context.log.info(done.message)
+    if not done.changed:
+        inspect("marts")
     for mart in MARTS:
         yield dg.MaterializeResult(
             asset_key=["published", mart],
@@ -59,6 +71,7 @@ def published(
                 "publication": done.n,
                 "schema": done.schema,
                 "changed": done.changed,
-                "snapshot_id": done.snapshot_id,
+                "snapshot_id": done.snapshot_id or 0,
             },
         )
+    yield from map(check_result, found)
