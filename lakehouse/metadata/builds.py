@@ -149,6 +149,17 @@ def finish_build(
     return Finished(build_id, status, integrated, removed)
 
 
+def latest_id(engine: Engine) -> str:
+    """The newest successful build. Raises :class:`BuildError` when there is none yet."""
+    with Session(engine) as session:
+        found = session.scalar(
+            select(func.max(models.Build.build_id)).where(models.Build.status == "succeeded")
+        )
+    if found is None:
+        raise BuildError("Nothing has been built yet.", hint="Run `lakehouse run`.")
+    return found
+
+
 def mark_published(engine: Engine, build_id: str, *, actor: str = "lakehouse") -> list[str]:
     """Submissions that builds up to this one integrated become PUBLISHED; returns which."""
     with Session(engine) as session, session.begin():
