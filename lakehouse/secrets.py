@@ -48,6 +48,7 @@ class Secret:
         return "" if self.optional else secrets.token_urlsafe(24)
 
 
+#: Keys of object store users go to the job that makes these users, and from there to who uses them.
 SECRETS: tuple[Secret, ...] = (
     Secret(
         "POSTGRES_ADMIN_PASSWORD",
@@ -70,25 +71,25 @@ SECRETS: tuple[Secret, ...] = (
     Secret("MINIO_ROOT_PASSWORD", ("minio", "buckets"), "object store administrator's password"),
     Secret(
         "OBJECT_STORE_ACCESS_KEY",
-        ("buckets", "platform"),
+        ("buckets",),
         "object store user of the platform",
         "lakehouse",
     ),
-    Secret("OBJECT_STORE_SECRET_KEY", ("buckets", "platform"), "its secret key"),
+    Secret("OBJECT_STORE_SECRET_KEY", ("buckets",), "its secret key"),
     Secret(
         "INBOX_ACCESS_KEY",
-        ("buckets", "logins"),
+        ("buckets",),
         "object store user that may only drop files",
         "inbox",
     ),
-    Secret("INBOX_SECRET_KEY", ("buckets", "logins"), "its secret key"),
+    Secret("INBOX_SECRET_KEY", ("buckets",), "its secret key"),
     Secret(
         "DAGSTER_STORE_ACCESS_KEY",
-        ("buckets", "platform", "dagster"),
+        ("buckets",),
         "object store user of Dagster's compute logs",
         "dagster-logs",
     ),
-    Secret("DAGSTER_STORE_SECRET_KEY", ("buckets", "platform", "dagster"), "its secret key"),
+    Secret("DAGSTER_STORE_SECRET_KEY", ("buckets",), "its secret key"),
     Secret("PRIVACY_KEY", ("platform",), "key of the hashes that stand for identifiers"),
     Secret("WEBHOOK_URL", ("platform",), "receives failures as JSON", optional=True),
     Secret("SUPERSET_SECRET_KEY", ("superset",), "signs Superset's sessions"),
@@ -122,7 +123,7 @@ def generate(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
         for audience in (KEEPER, *secret.audiences):
             directory = folder / audience
             directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-            _write(directory / secret.file_name, value)
+            write(directory / secret.file_name, value)
     return origins
 
 
@@ -151,8 +152,8 @@ def refuse_placeholder(name: str, value: str) -> None:
         )
 
 
-def _write(path: Path, value: str) -> None:
-    """Replace ``path`` in one step: who reads meanwhile gets the old or the new value."""
+def write(path: Path, value: str) -> None:
+    """Replace the secret in ``path`` in one step: who reads meanwhile gets the old or the new value."""
     if path.exists() and path.read_text(encoding="utf-8") == value:
         return
     temporary = path.with_name(f".{path.name}.new")

@@ -29,7 +29,7 @@ class CodeLocationRunLauncher(DefaultRunLauncher):
         A code location that does not answer may be busy or starting: it is asked again later. A run
         that no code location started (a command line's) cannot be judged and is left alone.
         """
-        client = self._get_grpc_client_for_termination(run.run_id)
+        client = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
         if client is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING, "not started by a code location")
         request = CanCancelExecutionRequest(run_id=run.run_id)
