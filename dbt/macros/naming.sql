@@ -1,0 +1,4 @@
+{#- Schemas are the layers themselves (silver, gold, marts), without a prefix. -#}
+{% macro generate_schema_name(custom_schema_name, node) -%}
+    {{ (custom_schema_name or target.schema) | trim }}
+{%- endmacro %}

@@ -1,0 +1,20 @@
+-- Grain: one row per Condition.
+{{ config(unique_key='condition_id') }}
+
+select
+    condition_id,
+    patient_id,
+    encounter_id,
+    code,
+    code_system,
+    coalesce(display, text) as display,
+    clinical_status,
+    coalesce(onset_at, onset_period_start) as onset_at,
+    coalesce(abatement_at, abatement_period_end, abatement_period_start) as abatement_at,
+    recorded_at,
+    submission_id,
+    source_file,
+    source_position,
+    ingested_at,
+    issues
+from {{ ref('stg_fhir__condition') }}

@@ -1,0 +1,127 @@
+-- Grain: one row per electrocardiogram: an ECG report, or an ECG Observation that no report has.
+{{ config(
+    unique_key='ecg_id',
+    touched="select case resource_type when 'DiagnosticReport' then resource_id else resource_type || '/' || resource_id end
+             from memory.scratch.touched where resource_type in ('DiagnosticReport', 'Observation')"
+) }}
+
+-- A lone Observation has the id `Observation/<id>`: ids are unique within a resource type only.
+-- LOINC: 8867-4 and 76282-3 heart rate, 8625-6 PR interval, 8633-0 QRS duration, 8884-9 rhythm.
+with report as (
+    select
+        report_id as ecg_id,
+        patient_id,
+        encounter_id,
+        coalesce(effective_at, period_start, issued_at) as reported_at,
+        status,
+        conclusion,
+        conclusion_display,
+        has_media
+        or len(list_filter(media_types, lambda m: starts_with(m, 'image/') or m in ('application/dicom', 'application/xml')))
+        > 0 as has_media,
+        submission_id,
+        source_file,
+        source_position,
+        ingested_at,
+        issues
+    from {{ ref('stg_fhir__ecg_report') }}
+),
+
+link as (
+    select resource_id, target_id
+    from {{ all_links() }}
+    where resource_type = 'DiagnosticReport' and target_type = 'Observation'
+),
+
+lone as (
+    select
+        'Observation/' || ecg.observation_id as ecg_id,
+        ecg.patient_id,
+        ecg.encounter_id,
+        coalesce(ecg.effective_at, ecg.issued_at) as reported_at,
+        ecg.status,
+        coalesce(ecg.interpretation, ecg.note_text) as conclusion,
+        null::varchar as conclusion_display,
+        false as has_media,
+        ecg.submission_id,
+        ecg.source_file,
+        ecg.source_position,
+        ecg.ingested_at,
+        ecg.issues
+    from {{ ref('stg_fhir__ecg_observation') }} as ecg
+    anti join link on ecg.observation_id = link.target_id
+),
+
+ecg as (
+    select * from report
+    union all
+    select * from lone
+),
+
+measured_in as (
+    select report.ecg_id, link.target_id as observation_id
+    from report
+    inner join link on report.ecg_id = link.resource_id
+    union all
+    select ecg_id, ecg_id[13:] from lone
+),
+
+result as (
+    select
+        measured_in.ecg_id,
+        observation.code,
+        observation.value,
+        observation.value_text,
+        observation.components
+    from {{ ref('observation') }} as observation
+    inner join measured_in on observation.observation_id = measured_in.observation_id
+),
+
+measurement as (
+    select ecg_id, code, value, value_text from result
+    union all
+    select ecg_id, component.code, component.value, component.value_text
+    from (select ecg_id, unnest(components) as component from result)
+),
+
+per_ecg as (
+    select
+        ecg_id,
+        min(value) filter (code in ('8867-4', '76282-3', '8889-8')) as heart_rate_bpm,
+        min(value) filter (code = '8625-6') as pr_interval_ms,
+        min(value) filter (code = '8633-0') as qrs_duration_ms,
+        min(value_text) filter (code = '8884-9') as rhythm,
+        bool_or(value_text = '{{ waveform_text() }}') as has_waveform
+    from measurement
+    group by ecg_id
+)
+
+select
+    ecg.ecg_id,
+    ecg.patient_id,
+    ecg.encounter_id,
+    ecg.reported_at,
+    ecg.status,
+    ecg.conclusion,
+    coalesce(
+        per_ecg.rhythm,
+        ecg.conclusion_display,
+        nullif(
+            regexp_extract(
+                ecg.conclusion,
+                '(?i)(sinus (?:rhythm|bradycardia|tachycardia|arrhythmia)|atrial (?:fibrillation|flutter)|ventricular (?:fibrillation|tachycardia)|paced rhythm|junctional rhythm)'
+            ),
+            ''
+        )
+    ) as rhythm,
+    per_ecg.heart_rate_bpm,
+    per_ecg.pr_interval_ms,
+    per_ecg.qrs_duration_ms,
+    coalesce(ecg.has_media, false) or coalesce(per_ecg.has_waveform, false) as has_waveform,
+    ecg.submission_id,
+    ecg.source_file,
+    ecg.source_position,
+    ecg.ingested_at,
+    ecg.issues
+from ecg
+left join per_ecg on ecg.ecg_id = per_ecg.ecg_id

@@ -1,0 +1,1 @@
+{{ silver_table('explanation_of_benefit') }}

@@ -1,0 +1,86 @@
+-- Grain: one row per DiagnosticReport of genetics.
+{{ config(unique_key='report_id') }}
+
+-- LOINC 53037-8 is the clinical significance of a variant; LA6668-3 pathogenic, LA26332-9 likely
+-- pathogenic. Where no result says so, the conclusion's words decide.
+with result as (
+    select
+        link.resource_id as report_id,
+        observation.observation_id,
+        observation.code,
+        observation.value_code,
+        observation.value_text,
+        observation.components
+    from {{ all_links() }} as link
+    inner join {{ ref('observation') }} as observation on link.target_id = observation.observation_id
+    where link.resource_type = 'DiagnosticReport' and link.target_type = 'Observation'
+),
+
+finding as (
+    select report_id, code, value_code, value_text from result
+    union all
+    select report_id, component.code, component.value_code, component.value_text
+    from (select report_id, unnest(components) as component from result)
+),
+
+per_report as (
+    select
+        report_id,
+        coalesce(
+            bool_or(
+                code = '53037-8'
+                and (
+                    value_code in ('LA6668-3', 'LA26332-9')
+                    or regexp_matches(lower(value_text), '^(likely )?pathogenic')
+                )
+            ),
+            false
+        ) as has_pathogenic_result
+    from finding
+    group by report_id
+),
+
+found as (
+    select report_id, count(*) as result_count from result group by report_id
+),
+
+report as (
+    select
+        *,
+        len(result_references) as expected_results,
+        regexp_matches(lower(conclusion), '\bpathogenic\b')
+        and not regexp_matches(
+            lower(conclusion),
+            '\b(no|not|without|absence of|negative for|non)\b[^.;]*\bpathogenic\b|\bnon-?pathogenic\b'
+        ) as concludes_pathogenic
+    from {{ ref('stg_fhir__genomic_report') }}
+)
+
+select
+    report.report_id,
+    report.patient_id,
+    report.encounter_id,
+    coalesce(report.effective_at, report.period_start, report.issued_at) as reported_at,
+    report.status,
+    coalesce(report.text, report.display) as panel_name,
+    coalesce(report.conclusion, report.conclusion_display) as result_summary,
+    case
+        when per_report.report_id is null and report.conclusion is null then null
+        else coalesce(per_report.has_pathogenic_result, false) or coalesce(report.concludes_pathogenic, false)
+    end as has_pathogenic_variant,
+    coalesce(
+        nullif(regexp_extract(report.conclusion, '(?is)\blimitations?:\s*(.+)$', 1), ''),
+        case
+            when coalesce(report.expected_results, 0) = 0 then 'no result observations'
+            when report.expected_results > coalesce(found.result_count, 0)
+                then 'result observations are missing'
+        end
+    ) as data_limitation,
+    report.submission_id,
+    report.source_file,
+    report.source_position,
+    report.ingested_at,
+    report.issues
+from report
+left join per_report on report.report_id = per_report.report_id
+left join found on report.report_id = found.report_id

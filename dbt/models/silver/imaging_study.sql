@@ -1,0 +1,129 @@
+-- Grain: one row per ImagingStudy, and per DICOM study that no ImagingStudy describes.
+{{ config(
+    unique_key='study_id',
+    touched="select resource_id from memory.scratch.touched where resource_type = 'ImagingStudy'
+             union all
+             select 'urn:oid:' || study_instance_uid from memory.scratch.touched_study"
+) }}
+
+-- Header values win over what the ImagingStudy says; placeholders such as UNKNOWN count as nothing.
+-- A study that only files tell of has the id `urn:oid:<study UID>` and no patient: the number in
+-- the header is the modality's own.
+with instance as (
+    select
+        dicom.*,
+        dicom.submission_id || chr(0) || dicom.source_file || chr(0) || dicom.source_position as arrival
+    from {{ source('bronze', 'dicom_instance') }} as dicom
+    semi join memory.scratch.live_submission as live on dicom.submission_id = live.submission_id
+    semi join memory.scratch.touched_study as touched
+        on dicom.study_instance_uid = touched.study_instance_uid
+),
+
+header as (
+    select
+        study_instance_uid,
+        max({{ known('modality') }}) filter (modality not in ('SR', 'PR', 'KO', 'SEG')) as modality,
+        max({{ known('body_part_examined') }}) as body_part,
+        max({{ known('study_date') }}) as study_date,
+        arg_max({{ known('study_description') }}, arrival) as study_description,
+        arg_min({{ known('series_description') }}, series_number) as series_description,
+        max({{ known('manufacturer') }}) as manufacturer,
+        max(magnetic_field_strength) as magnetic_field_strength,
+        max(slice_thickness_mm) as slice_thickness_mm,
+        max("rows") as "rows",
+        max("columns") as "columns",
+        count(distinct series_instance_uid)::integer as series_count,
+        count(distinct sop_instance_uid)::integer as instance_count,
+        max_by(submission_id, arrival) as submission_id,
+        max_by(source_file, arrival) as source_file,
+        max_by(source_position, arrival) as source_position,
+        max_by(ingested_at, arrival) as ingested_at
+    from instance
+    group by study_instance_uid
+),
+
+described as (
+    select
+        * replace (replace(study_instance_uid, 'urn:oid:', '') as study_instance_uid)
+    from {{ ref('stg_fhir__imaging_study') }}
+),
+
+file_only as (
+    select header.*
+    from header
+    anti join described on header.study_instance_uid = described.study_instance_uid
+    {%- if keeps_rows('imaging_study') %}
+    anti join (
+        select study_instance_uid
+        from lake.silver.imaging_study
+        where
+            not starts_with(study_id, 'urn:oid:')
+            and study_id not in (
+                select resource_id from memory.scratch.touched where resource_type = 'ImagingStudy'
+            )
+    ) as kept on header.study_instance_uid = kept.study_instance_uid
+    {%- endif %}
+)
+
+select
+    described.study_id,
+    described.patient_id,
+    described.encounter_id,
+    described.started_at,
+    described.status,
+    coalesce(
+        header.modality, {{ known('described.modality') }}, {{ known('described.study_modality') }}
+    ) as modality,
+    {{ known('described.body_site_code') }} as body_site_code,
+    coalesce({{ known('described.body_site_display') }}, header.body_part) as body_site_display,
+    coalesce(described.series_count, nullif(len(described.series_uids), 0), header.series_count)::integer as series_count,
+    coalesce(
+        described.instance_count, nullif(len(described.instance_uids), 0), header.instance_count
+    )::integer as instance_count,
+    described.study_instance_uid,
+    coalesce(header.study_description, {{ known('described.study_description') }}) as study_description,
+    coalesce(
+        header.series_description, {{ known('described.series_description') }}
+    ) as series_description,
+    coalesce({{ dicom_date('header.study_date') }}, described.started_at[1:10]) as study_date,
+    header.manufacturer,
+    header.magnetic_field_strength,
+    header.slice_thickness_mm,
+    header."rows",
+    header."columns",
+    header.study_instance_uid is not null as dicom_extracted,
+    described.submission_id,
+    described.source_file,
+    described.source_position,
+    described.ingested_at,
+    described.issues
+from described
+left join header on described.study_instance_uid = header.study_instance_uid
+union all
+select
+    'urn:oid:' || study_instance_uid,
+    null,
+    null,
+    {{ dicom_date('study_date') }},
+    null,
+    modality,
+    null,
+    body_part,
+    series_count,
+    instance_count,
+    study_instance_uid,
+    study_description,
+    series_description,
+    {{ dicom_date('study_date') }},
+    manufacturer,
+    magnetic_field_strength,
+    slice_thickness_mm,
+    "rows",
+    "columns",
+    true,
+    submission_id,
+    source_file,
+    source_position,
+    ingested_at,
+    null
+from file_only

@@ -1,0 +1,19 @@
+-- Grain: one row per Procedure.
+{{ config(unique_key='procedure_id') }}
+
+select
+    procedure_id,
+    patient_id,
+    encounter_id,
+    code,
+    code_system,
+    coalesce(display, text) as display,
+    status,
+    coalesce(started_at, period_start) as started_at,
+    ended_at,
+    submission_id,
+    source_file,
+    source_position,
+    ingested_at,
+    issues
+from {{ ref('stg_fhir__procedure') }}

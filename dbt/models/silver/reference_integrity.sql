@@ -1,0 +1,60 @@
+-- Grain: one row per Silver table and reference column.
+-- Generated from dbt/views by `lakehouse views compile`; do not edit.
+{{ config(materialized='lake_table') }}
+-- depends_on: {{ ref('allergy_intolerance') }}
+-- depends_on: {{ ref('care_plan') }}
+-- depends_on: {{ ref('claim') }}
+-- depends_on: {{ ref('condition') }}
+-- depends_on: {{ ref('coverage') }}
+-- depends_on: {{ ref('device') }}
+-- depends_on: {{ ref('diagnostic_report') }}
+-- depends_on: {{ ref('ecg_metadata') }}
+-- depends_on: {{ ref('encounter') }}
+-- depends_on: {{ ref('explanation_of_benefit') }}
+-- depends_on: {{ ref('genomic_report') }}
+-- depends_on: {{ ref('imaging_study') }}
+-- depends_on: {{ ref('immunization') }}
+-- depends_on: {{ ref('medication_administration') }}
+-- depends_on: {{ ref('medication_request') }}
+-- depends_on: {{ ref('observation') }}
+-- depends_on: {{ ref('procedure') }}
+-- depends_on: {{ ref('soap_note') }}
+
+{{ count_references([
+    ['encounter', 'patient_id', 'Patient'],
+    ['encounter', 'provider_id', 'Practitioner|PractitionerRole|RelatedPerson'],
+    ['condition', 'patient_id', 'Patient'],
+    ['condition', 'encounter_id', 'Encounter'],
+    ['observation', 'patient_id', 'Patient'],
+    ['observation', 'encounter_id', 'Encounter'],
+    ['procedure', 'patient_id', 'Patient'],
+    ['procedure', 'encounter_id', 'Encounter'],
+    ['medication_request', 'patient_id', 'Patient'],
+    ['medication_request', 'encounter_id', 'Encounter'],
+    ['soap_note', 'patient_id', 'Patient'],
+    ['soap_note', 'encounter_id', 'Encounter'],
+    ['imaging_study', 'patient_id', 'Patient'],
+    ['imaging_study', 'encounter_id', 'Encounter'],
+    ['genomic_report', 'patient_id', 'Patient'],
+    ['genomic_report', 'encounter_id', 'Encounter'],
+    ['ecg_metadata', 'patient_id', 'Patient'],
+    ['ecg_metadata', 'encounter_id', 'Encounter'],
+    ['allergy_intolerance', 'patient_id', 'Patient'],
+    ['allergy_intolerance', 'encounter_id', 'Encounter'],
+    ['care_plan', 'patient_id', 'Patient'],
+    ['care_plan', 'encounter_id', 'Encounter'],
+    ['claim', 'patient_id', 'Patient'],
+    ['claim', 'encounter_id', 'Encounter'],
+    ['claim', 'provider_id', 'Practitioner|PractitionerRole|Organization'],
+    ['coverage', 'patient_id', 'Patient'],
+    ['device', 'patient_id', 'Patient'],
+    ['diagnostic_report', 'patient_id', 'Patient'],
+    ['diagnostic_report', 'encounter_id', 'Encounter'],
+    ['explanation_of_benefit', 'patient_id', 'Patient'],
+    ['explanation_of_benefit', 'encounter_id', 'Encounter'],
+    ['explanation_of_benefit', 'claim_id', 'Claim'],
+    ['immunization', 'patient_id', 'Patient'],
+    ['immunization', 'encounter_id', 'Encounter'],
+    ['medication_administration', 'patient_id', 'Patient'],
+    ['medication_administration', 'encounter_id', 'Encounter'],
+]) }}

@@ -1,0 +1,20 @@
+-- Grain: one row per resource that others may name by identifier, and per text that names it.
+{{ config(
+    has_issues=false,
+    touched='select resource_id from memory.scratch.touched',
+    delete_condition='(resource_type, resource_id) in (select (resource_type, resource_id) from memory.scratch.touched)'
+) }}
+
+-- Written after the tables that resolve references (see macros/build/dependents.sql).
+{% for table in silver_tables() -%}
+-- depends_on: {{ ref(table) }}
+{% endfor %}
+select
+    resource_type,
+    resource_id,
+    identifier_key,
+    submission_id,
+    source_file,
+    source_position,
+    ingested_at
+from memory.scratch.current_identifier

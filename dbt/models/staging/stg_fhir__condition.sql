@@ -1,0 +1,86 @@
+-- Grain: one row per Condition that the build recomputes.
+-- Generated from views/condition.json by `lakehouse views compile`; do not edit.
+{{ config(meta={'resource_type': 'Condition', 'key': 'condition_id'}) }}
+
+with viewed as (
+    with parsed as (
+      select
+        unnest([try(from_json(cast(src."resource" as varchar), '{"abatementDateTime":"VARCHAR","abatementPeriod":{"end":"VARCHAR","start":"VARCHAR"},"clinicalStatus":{"coding":[{"code":"VARCHAR"}]},"code":{"coding":[{"code":"VARCHAR","display":"VARCHAR","system":"VARCHAR"}],"text":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"id":"VARCHAR","onsetDateTime":"VARCHAR","onsetPeriod":{"start":"VARCHAR"},"recordedDate":"VARCHAR","resourceType":"VARCHAR","subject":{"reference":"VARCHAR"}}'))]) as _resource,
+        cast(src."resource" as varchar) as _text,
+        src."submission_id",
+        src."source_file",
+        src."source_position",
+        src."ingested_at"
+      from {{ current_resources('Condition') }} as src
+    )
+
+    select
+      case when (_resource.id >= '{' or (_resource.id >= '[' and _resource.id < '\')) and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) then null else _resource.id end as "condition_id",
+      case when (_resource.subject.reference >= '{' or (_resource.subject.reference >= '[' and _resource.subject.reference < '\')) and json_valid(_resource.subject.reference) and not contains(_text, to_json(_resource.subject.reference)) then null else _resource.subject.reference end as "patient_reference",
+      case when (_resource.encounter.reference >= '{' or (_resource.encounter.reference >= '[' and _resource.encounter.reference < '\')) and json_valid(_resource.encounter.reference) and not contains(_text, to_json(_resource.encounter.reference)) then null else _resource.encounter.reference end as "encounter_reference",
+      coalesce(case when (_resource.code.coding[1].code >= '{' or (_resource.code.coding[1].code >= '[' and _resource.code.coding[1].code < '\')) and json_valid(_resource.code.coding[1].code) and not contains(_text, to_json(_resource.code.coding[1].code)) then null else _resource.code.coding[1].code end, case when len(_resource.code.coding) > 1 then list_filter(list_transform(_resource.code.coding, lambda e_3: case when (e_3.code >= '{' or (e_3.code >= '[' and e_3.code < '\')) and json_valid(e_3.code) and not contains(_text, to_json(e_3.code)) then null else e_3.code end), lambda e_4: e_4 is not null)[1] end) as "code",
+      coalesce(case when (_resource.code.coding[1].system >= '{' or (_resource.code.coding[1].system >= '[' and _resource.code.coding[1].system < '\')) and json_valid(_resource.code.coding[1].system) and not contains(_text, to_json(_resource.code.coding[1].system)) then null else _resource.code.coding[1].system end, case when len(_resource.code.coding) > 1 then list_filter(list_transform(_resource.code.coding, lambda e_7: case when (e_7.system >= '{' or (e_7.system >= '[' and e_7.system < '\')) and json_valid(e_7.system) and not contains(_text, to_json(e_7.system)) then null else e_7.system end), lambda e_8: e_8 is not null)[1] end) as "code_system",
+      coalesce(case when (_resource.code.coding[1].display >= '{' or (_resource.code.coding[1].display >= '[' and _resource.code.coding[1].display < '\')) and json_valid(_resource.code.coding[1].display) and not contains(_text, to_json(_resource.code.coding[1].display)) then null else _resource.code.coding[1].display end, case when len(_resource.code.coding) > 1 then list_filter(list_transform(_resource.code.coding, lambda e_11: case when (e_11.display >= '{' or (e_11.display >= '[' and e_11.display < '\')) and json_valid(e_11.display) and not contains(_text, to_json(e_11.display)) then null else e_11.display end), lambda e_12: e_12 is not null)[1] end) as "display",
+      case when (_resource.code.text >= '{' or (_resource.code.text >= '[' and _resource.code.text < '\')) and json_valid(_resource.code.text) and not contains(_text, to_json(_resource.code.text)) then null else _resource.code.text end as "text",
+      coalesce(case when (_resource.clinicalStatus.coding[1].code >= '{' or (_resource.clinicalStatus.coding[1].code >= '[' and _resource.clinicalStatus.coding[1].code < '\')) and json_valid(_resource.clinicalStatus.coding[1].code) and not contains(_text, to_json(_resource.clinicalStatus.coding[1].code)) then null else _resource.clinicalStatus.coding[1].code end, case when len(_resource.clinicalStatus.coding) > 1 then list_filter(list_transform(_resource.clinicalStatus.coding, lambda e_15: case when (e_15.code >= '{' or (e_15.code >= '[' and e_15.code < '\')) and json_valid(e_15.code) and not contains(_text, to_json(e_15.code)) then null else e_15.code end), lambda e_16: e_16 is not null)[1] end) as "clinical_status",
+      case when (_resource.onsetDateTime >= '{' or (_resource.onsetDateTime >= '[' and _resource.onsetDateTime < '\')) and json_valid(_resource.onsetDateTime) and not contains(_text, to_json(_resource.onsetDateTime)) then null else _resource.onsetDateTime end as "onset_at",
+      case when (_resource.onsetPeriod.start >= '{' or (_resource.onsetPeriod.start >= '[' and _resource.onsetPeriod.start < '\')) and json_valid(_resource.onsetPeriod.start) and not contains(_text, to_json(_resource.onsetPeriod.start)) then null else _resource.onsetPeriod.start end as "onset_period_start",
+      case when (_resource.abatementDateTime >= '{' or (_resource.abatementDateTime >= '[' and _resource.abatementDateTime < '\')) and json_valid(_resource.abatementDateTime) and not contains(_text, to_json(_resource.abatementDateTime)) then null else _resource.abatementDateTime end as "abatement_at",
+      case when (_resource.abatementPeriod.end >= '{' or (_resource.abatementPeriod.end >= '[' and _resource.abatementPeriod.end < '\')) and json_valid(_resource.abatementPeriod.end) and not contains(_text, to_json(_resource.abatementPeriod.end)) then null else _resource.abatementPeriod.end end as "abatement_period_end",
+      case when (_resource.abatementPeriod.start >= '{' or (_resource.abatementPeriod.start >= '[' and _resource.abatementPeriod.start < '\')) and json_valid(_resource.abatementPeriod.start) and not contains(_text, to_json(_resource.abatementPeriod.start)) then null else _resource.abatementPeriod.start end as "abatement_period_start",
+      case when (_resource.recordedDate >= '{' or (_resource.recordedDate >= '[' and _resource.recordedDate < '\')) and json_valid(_resource.recordedDate) and not contains(_text, to_json(_resource.recordedDate)) then null else _resource.recordedDate end as "recorded_at",
+      "submission_id",
+      "source_file",
+      "source_position",
+      "ingested_at"
+    from parsed
+),
+
+tidied as (
+    select
+        viewed.*,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.condition_id') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.condition_id') }} as encounter_id,
+        {{ fhir_date('viewed.onset_at') }} as onset_at__checked,
+        {{ fhir_date('viewed.onset_period_start') }} as onset_period_start__checked,
+        {{ fhir_date('viewed.abatement_at') }} as abatement_at__checked,
+        {{ fhir_date('viewed.abatement_period_end') }} as abatement_period_end__checked,
+        {{ fhir_date('viewed.abatement_period_start') }} as abatement_period_start__checked,
+        {{ fhir_date('viewed.recorded_at') }} as recorded_at__checked
+    from viewed
+    left join memory.scratch.conditional_reference as patient_reference_target
+        on {{ conditional_text('viewed.patient_reference') }} = patient_reference_target.reference_text
+    left join memory.scratch.conditional_reference as encounter_reference_target
+        on {{ conditional_text('viewed.encounter_reference') }} = encounter_reference_target.reference_text
+)
+
+select
+    condition_id,
+    patient_id,
+    encounter_id,
+    code,
+    code_system,
+    display,
+    text,
+    clinical_status,
+    onset_at__checked as onset_at,
+    onset_period_start__checked as onset_period_start,
+    abatement_at__checked as abatement_at,
+    abatement_period_end__checked as abatement_period_end,
+    abatement_period_start__checked as abatement_period_start,
+    recorded_at__checked as recorded_at,
+    submission_id,
+    source_file,
+    source_position,
+    ingested_at,
+    {{ issues([
+        ['patient_id', reference_issue('patient_reference', 'patient_id')],
+        ['encounter_id', reference_issue('encounter_reference', 'encounter_id')],
+        ['onset_at', "case when onset_at is not null and onset_at__checked is null then 'not a date' end"],
+        ['onset_period_start', "case when onset_period_start is not null and onset_period_start__checked is null then 'not a date' end"],
+        ['abatement_at', "case when abatement_at is not null and abatement_at__checked is null then 'not a date' end"],
+        ['abatement_period_end', "case when abatement_period_end is not null and abatement_period_end__checked is null then 'not a date' end"],
+        ['abatement_period_start', "case when abatement_period_start is not null and abatement_period_start__checked is null then 'not a date' end"],
+        ['recorded_at', "case when recorded_at is not null and recorded_at__checked is null then 'not a date' end"]
+    ]) }} as issues
+from tidied

@@ -1,0 +1,70 @@
+-- Grain: one row per DocumentReference that the build recomputes.
+-- Generated from views/document_note.json by `lakehouse views compile`; do not edit.
+{{ config(meta={'resource_type': 'DocumentReference', 'key': 'resource_id'}) }}
+
+with viewed as (
+    with parsed as (
+      select
+        unnest([try(from_json(cast(src."resource" as varchar), '{"content":[{"attachment":"JSON"}],"context":{"encounter":[{"reference":"VARCHAR"}],"period":{"start":"VARCHAR"}},"date":"VARCHAR","id":"VARCHAR","resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}'))]) as _resource,
+        cast(src."resource" as varchar) as _text,
+        src."submission_id",
+        src."source_file",
+        src."source_position",
+        src."ingested_at"
+      from {{ current_resources('DocumentReference') }} as src
+    ),
+
+    matching as (
+      select *
+      from parsed
+      where coalesce(len(list_filter(list_transform(list_filter(list_transform(_resource.content, lambda e_3: e_3.attachment), lambda e_4: e_4 is not null), lambda e_5: list_transform([from_json(e_5, '{"data":"VARCHAR"}').data], lambda v_6: case when (v_6 >= '{' or (v_6 >= '[' and v_6 < '\')) and json_valid(v_6) and not contains(_text, to_json(v_6)) then null else v_6 end)[1]), lambda e_7: e_7 is not null)) > 0, false)
+    )
+
+    select
+      case when (_resource.id >= '{' or (_resource.id >= '[' and _resource.id < '\')) and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) then null else _resource.id end as "resource_id",
+      case when (_resource.subject.reference >= '{' or (_resource.subject.reference >= '[' and _resource.subject.reference < '\')) and json_valid(_resource.subject.reference) and not contains(_text, to_json(_resource.subject.reference)) then null else _resource.subject.reference end as "patient_reference",
+      case when (_resource.context.encounter[1].reference >= '{' or (_resource.context.encounter[1].reference >= '[' and _resource.context.encounter[1].reference < '\')) and json_valid(_resource.context.encounter[1].reference) and not contains(_text, to_json(_resource.context.encounter[1].reference)) then null else _resource.context.encounter[1].reference end as "encounter_reference",
+      case when (_resource.context.period.start >= '{' or (_resource.context.period.start >= '[' and _resource.context.period.start < '\')) and json_valid(_resource.context.period.start) and not contains(_text, to_json(_resource.context.period.start)) then null else _resource.context.period.start end as "noted_at",
+      case when (_resource.date >= '{' or (_resource.date >= '[' and _resource.date < '\')) and json_valid(_resource.date) and not contains(_text, to_json(_resource.date)) then null else _resource.date end as "dated_at",
+      case when (_resource.status >= '{' or (_resource.status >= '[' and _resource.status < '\')) and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) then null else _resource.status end as "status",
+      coalesce(list_transform(list_filter(list_transform(_resource.content, lambda e_12: e_12.attachment), lambda e_13: e_13 is not null), lambda e_14: try_cast(e_14 as json)), cast([] as json[])) as "attachments",
+      "submission_id",
+      "source_file",
+      "source_position",
+      "ingested_at"
+    from matching
+),
+
+tidied as (
+    select
+        viewed.*,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.resource_id') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.resource_id') }} as encounter_id,
+        {{ fhir_date('viewed.noted_at') }} as noted_at__checked,
+        {{ fhir_date('viewed.dated_at') }} as dated_at__checked
+    from viewed
+    left join memory.scratch.conditional_reference as patient_reference_target
+        on {{ conditional_text('viewed.patient_reference') }} = patient_reference_target.reference_text
+    left join memory.scratch.conditional_reference as encounter_reference_target
+        on {{ conditional_text('viewed.encounter_reference') }} = encounter_reference_target.reference_text
+)
+
+select
+    resource_id,
+    patient_id,
+    encounter_id,
+    noted_at__checked as noted_at,
+    dated_at__checked as dated_at,
+    status,
+    attachments,
+    submission_id,
+    source_file,
+    source_position,
+    ingested_at,
+    {{ issues([
+        ['patient_id', reference_issue('patient_reference', 'patient_id')],
+        ['encounter_id', reference_issue('encounter_reference', 'encounter_id')],
+        ['noted_at', "case when noted_at is not null and noted_at__checked is null then 'not a date' end"],
+        ['dated_at', "case when dated_at is not null and dated_at__checked is null then 'not a date' end"]
+    ]) }} as issues
+from tidied

@@ -1,0 +1,76 @@
+-- Grain: one row per Encounter that the build recomputes.
+-- Generated from views/encounter.json by `lakehouse views compile`; do not edit.
+{{ config(meta={'resource_type': 'Encounter', 'key': 'encounter_id'}) }}
+
+with viewed as (
+    with parsed as (
+      select
+        unnest([try(from_json(cast(src."resource" as varchar), '{"class":{"code":"VARCHAR"},"id":"VARCHAR","participant":[{"individual":{"reference":"VARCHAR"}}],"period":{"end":"VARCHAR","start":"VARCHAR"},"reasonCode":[{"coding":[{"code":"VARCHAR","display":"VARCHAR"}],"text":"VARCHAR"}],"resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"},"type":[{"coding":[{"code":"VARCHAR","display":"VARCHAR"}],"text":"VARCHAR"}]}'))]) as _resource,
+        cast(src."resource" as varchar) as _text,
+        src."submission_id",
+        src."source_file",
+        src."source_position",
+        src."ingested_at"
+      from {{ current_resources('Encounter') }} as src
+    )
+
+    select
+      case when (_resource.id >= '{' or (_resource.id >= '[' and _resource.id < '\')) and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) then null else _resource.id end as "encounter_id",
+      case when (_resource.subject.reference >= '{' or (_resource.subject.reference >= '[' and _resource.subject.reference < '\')) and json_valid(_resource.subject.reference) and not contains(_text, to_json(_resource.subject.reference)) then null else _resource.subject.reference end as "patient_reference",
+      coalesce(case when (_resource.type[1].coding[1].code >= '{' or (_resource.type[1].coding[1].code >= '[' and _resource.type[1].coding[1].code < '\')) and json_valid(_resource.type[1].coding[1].code) and not contains(_text, to_json(_resource.type[1].coding[1].code)) then null else _resource.type[1].coding[1].code end, case when len(_resource.type) > 1 or len(_resource.type[1].coding) > 1 then list_filter(list_transform(flatten(list_transform(_resource.type, lambda e_3: e_3.coding)), lambda e_5: case when (e_5.code >= '{' or (e_5.code >= '[' and e_5.code < '\')) and json_valid(e_5.code) and not contains(_text, to_json(e_5.code)) then null else e_5.code end), lambda e_6: e_6 is not null)[1] end) as "type_code",
+      coalesce(case when (_resource.type[1].coding[1].display >= '{' or (_resource.type[1].coding[1].display >= '[' and _resource.type[1].coding[1].display < '\')) and json_valid(_resource.type[1].coding[1].display) and not contains(_text, to_json(_resource.type[1].coding[1].display)) then null else _resource.type[1].coding[1].display end, case when len(_resource.type) > 1 or len(_resource.type[1].coding) > 1 then list_filter(list_transform(flatten(list_transform(_resource.type, lambda e_9: e_9.coding)), lambda e_11: case when (e_11.display >= '{' or (e_11.display >= '[' and e_11.display < '\')) and json_valid(e_11.display) and not contains(_text, to_json(e_11.display)) then null else e_11.display end), lambda e_12: e_12 is not null)[1] end) as "type_display",
+      coalesce(case when (_resource.type[1].text >= '{' or (_resource.type[1].text >= '[' and _resource.type[1].text < '\')) and json_valid(_resource.type[1].text) and not contains(_text, to_json(_resource.type[1].text)) then null else _resource.type[1].text end, case when len(_resource.type) > 1 then list_filter(list_transform(_resource.type, lambda e_15: case when (e_15.text >= '{' or (e_15.text >= '[' and e_15.text < '\')) and json_valid(e_15.text) and not contains(_text, to_json(e_15.text)) then null else e_15.text end), lambda e_16: e_16 is not null)[1] end) as "type_text",
+      case when (_resource.class.code >= '{' or (_resource.class.code >= '[' and _resource.class.code < '\')) and json_valid(_resource.class.code) and not contains(_text, to_json(_resource.class.code)) then null else _resource.class.code end as "class_code",
+      case when (_resource.period.start >= '{' or (_resource.period.start >= '[' and _resource.period.start < '\')) and json_valid(_resource.period.start) and not contains(_text, to_json(_resource.period.start)) then null else _resource.period.start end as "started_at",
+      case when (_resource.period.end >= '{' or (_resource.period.end >= '[' and _resource.period.end < '\')) and json_valid(_resource.period.end) and not contains(_text, to_json(_resource.period.end)) then null else _resource.period.end end as "ended_at",
+      case when (_resource.status >= '{' or (_resource.status >= '[' and _resource.status < '\')) and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) then null else _resource.status end as "status",
+      list_filter(list_transform(list_filter(list_filter(list_transform(_resource.participant, lambda e_21: e_21.individual), lambda e_22: e_22 is not null), lambda x_17: (case when (x_17.reference >= '{' or (x_17.reference >= '[' and x_17.reference < '\')) and json_valid(x_17.reference) and not contains(_text, to_json(x_17.reference)) then null else x_17.reference end is not null)), lambda e_23: case when (e_23.reference >= '{' or (e_23.reference >= '[' and e_23.reference < '\')) and json_valid(e_23.reference) and not contains(_text, to_json(e_23.reference)) then null else e_23.reference end), lambda e_24: e_24 is not null)[1] as "provider_reference",
+      coalesce(case when (_resource.reasonCode[1].coding[1].code >= '{' or (_resource.reasonCode[1].coding[1].code >= '[' and _resource.reasonCode[1].coding[1].code < '\')) and json_valid(_resource.reasonCode[1].coding[1].code) and not contains(_text, to_json(_resource.reasonCode[1].coding[1].code)) then null else _resource.reasonCode[1].coding[1].code end, case when len(_resource.reasonCode) > 1 or len(_resource.reasonCode[1].coding) > 1 then list_filter(list_transform(flatten(list_transform(_resource.reasonCode, lambda e_27: e_27.coding)), lambda e_29: case when (e_29.code >= '{' or (e_29.code >= '[' and e_29.code < '\')) and json_valid(e_29.code) and not contains(_text, to_json(e_29.code)) then null else e_29.code end), lambda e_30: e_30 is not null)[1] end) as "reason_code",
+      coalesce(case when (_resource.reasonCode[1].coding[1].display >= '{' or (_resource.reasonCode[1].coding[1].display >= '[' and _resource.reasonCode[1].coding[1].display < '\')) and json_valid(_resource.reasonCode[1].coding[1].display) and not contains(_text, to_json(_resource.reasonCode[1].coding[1].display)) then null else _resource.reasonCode[1].coding[1].display end, case when len(_resource.reasonCode) > 1 or len(_resource.reasonCode[1].coding) > 1 then list_filter(list_transform(flatten(list_transform(_resource.reasonCode, lambda e_33: e_33.coding)), lambda e_35: case when (e_35.display >= '{' or (e_35.display >= '[' and e_35.display < '\')) and json_valid(e_35.display) and not contains(_text, to_json(e_35.display)) then null else e_35.display end), lambda e_36: e_36 is not null)[1] end) as "reason_display",
+      coalesce(case when (_resource.reasonCode[1].text >= '{' or (_resource.reasonCode[1].text >= '[' and _resource.reasonCode[1].text < '\')) and json_valid(_resource.reasonCode[1].text) and not contains(_text, to_json(_resource.reasonCode[1].text)) then null else _resource.reasonCode[1].text end, case when len(_resource.reasonCode) > 1 then list_filter(list_transform(_resource.reasonCode, lambda e_39: case when (e_39.text >= '{' or (e_39.text >= '[' and e_39.text < '\')) and json_valid(e_39.text) and not contains(_text, to_json(e_39.text)) then null else e_39.text end), lambda e_40: e_40 is not null)[1] end) as "reason_text",
+      "submission_id",
+      "source_file",
+      "source_position",
+      "ingested_at"
+    from parsed
+),
+
+tidied as (
+    select
+        viewed.*,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.encounter_id') }} as patient_id,
+        {{ fhir_date('viewed.started_at') }} as started_at__checked,
+        {{ fhir_date('viewed.ended_at') }} as ended_at__checked,
+        {{ reference_id('viewed.provider_reference', 'Practitioner|PractitionerRole|RelatedPerson', 'provider_reference_target', 'viewed.encounter_id') }} as provider_id
+    from viewed
+    left join memory.scratch.conditional_reference as patient_reference_target
+        on {{ conditional_text('viewed.patient_reference') }} = patient_reference_target.reference_text
+    left join memory.scratch.conditional_reference as provider_reference_target
+        on {{ conditional_text('viewed.provider_reference') }} = provider_reference_target.reference_text
+)
+
+select
+    encounter_id,
+    patient_id,
+    type_code,
+    type_display,
+    type_text,
+    class_code,
+    started_at__checked as started_at,
+    ended_at__checked as ended_at,
+    status,
+    provider_id,
+    reason_code,
+    reason_display,
+    reason_text,
+    submission_id,
+    source_file,
+    source_position,
+    ingested_at,
+    {{ issues([
+        ['patient_id', reference_issue('patient_reference', 'patient_id')],
+        ['started_at', "case when started_at is not null and started_at__checked is null then 'not a date' end"],
+        ['ended_at', "case when ended_at is not null and ended_at__checked is null then 'not a date' end"],
+        ['provider_id', reference_issue('provider_reference', 'provider_id')]
+    ]) }} as issues
+from tidied

@@ -1,0 +1,80 @@
+-- Grain: one row per ImagingStudy that the build recomputes.
+-- Generated from views/imaging_study.json by `lakehouse views compile`; do not edit.
+{{ config(meta={'resource_type': 'ImagingStudy', 'key': 'study_id'}) }}
+
+with viewed as (
+    with parsed as (
+      select
+        unnest([try(from_json(cast(src."resource" as varchar), '{"description":"VARCHAR","encounter":{"reference":"VARCHAR"},"id":"VARCHAR","identifier":[{"value":"VARCHAR"}],"modality":[{"code":"VARCHAR"}],"numberOfInstances":"JSON","numberOfSeries":"JSON","resourceType":"VARCHAR","series":[{"bodySite":{"code":"VARCHAR","display":"VARCHAR"},"description":"VARCHAR","instance":[{"uid":"VARCHAR"}],"modality":{"code":"VARCHAR"},"uid":"VARCHAR"}],"started":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}'))]) as _resource,
+        cast(src."resource" as varchar) as _text,
+        src."submission_id",
+        src."source_file",
+        src."source_position",
+        src."ingested_at"
+      from {{ current_resources('ImagingStudy') }} as src
+    )
+
+    select
+      case when (_resource.id >= '{' or (_resource.id >= '[' and _resource.id < '\')) and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) then null else _resource.id end as "study_id",
+      case when (_resource.subject.reference >= '{' or (_resource.subject.reference >= '[' and _resource.subject.reference < '\')) and json_valid(_resource.subject.reference) and not contains(_text, to_json(_resource.subject.reference)) then null else _resource.subject.reference end as "patient_reference",
+      case when (_resource.encounter.reference >= '{' or (_resource.encounter.reference >= '[' and _resource.encounter.reference < '\')) and json_valid(_resource.encounter.reference) and not contains(_text, to_json(_resource.encounter.reference)) then null else _resource.encounter.reference end as "encounter_reference",
+      case when (_resource.started >= '{' or (_resource.started >= '[' and _resource.started < '\')) and json_valid(_resource.started) and not contains(_text, to_json(_resource.started)) then null else _resource.started end as "started_at",
+      case when (_resource.status >= '{' or (_resource.status >= '[' and _resource.status < '\')) and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) then null else _resource.status end as "status",
+      coalesce(case when (_resource.series[1].modality.code >= '{' or (_resource.series[1].modality.code >= '[' and _resource.series[1].modality.code < '\')) and json_valid(_resource.series[1].modality.code) and not contains(_text, to_json(_resource.series[1].modality.code)) then null else _resource.series[1].modality.code end, case when len(_resource.series) > 1 then list_filter(list_transform(list_filter(list_transform(_resource.series, lambda e_3: e_3.modality), lambda e_4: e_4 is not null), lambda e_5: case when (e_5.code >= '{' or (e_5.code >= '[' and e_5.code < '\')) and json_valid(e_5.code) and not contains(_text, to_json(e_5.code)) then null else e_5.code end), lambda e_6: e_6 is not null)[1] end) as "modality",
+      coalesce(case when (_resource.modality[1].code >= '{' or (_resource.modality[1].code >= '[' and _resource.modality[1].code < '\')) and json_valid(_resource.modality[1].code) and not contains(_text, to_json(_resource.modality[1].code)) then null else _resource.modality[1].code end, case when len(_resource.modality) > 1 then list_filter(list_transform(_resource.modality, lambda e_9: case when (e_9.code >= '{' or (e_9.code >= '[' and e_9.code < '\')) and json_valid(e_9.code) and not contains(_text, to_json(e_9.code)) then null else e_9.code end), lambda e_10: e_10 is not null)[1] end) as "study_modality",
+      coalesce(case when (_resource.series[1].bodySite.code >= '{' or (_resource.series[1].bodySite.code >= '[' and _resource.series[1].bodySite.code < '\')) and json_valid(_resource.series[1].bodySite.code) and not contains(_text, to_json(_resource.series[1].bodySite.code)) then null else _resource.series[1].bodySite.code end, case when len(_resource.series) > 1 then list_filter(list_transform(list_filter(list_transform(_resource.series, lambda e_13: e_13.bodySite), lambda e_14: e_14 is not null), lambda e_15: case when (e_15.code >= '{' or (e_15.code >= '[' and e_15.code < '\')) and json_valid(e_15.code) and not contains(_text, to_json(e_15.code)) then null else e_15.code end), lambda e_16: e_16 is not null)[1] end) as "body_site_code",
+      coalesce(case when (_resource.series[1].bodySite.display >= '{' or (_resource.series[1].bodySite.display >= '[' and _resource.series[1].bodySite.display < '\')) and json_valid(_resource.series[1].bodySite.display) and not contains(_text, to_json(_resource.series[1].bodySite.display)) then null else _resource.series[1].bodySite.display end, case when len(_resource.series) > 1 then list_filter(list_transform(list_filter(list_transform(_resource.series, lambda e_19: e_19.bodySite), lambda e_20: e_20 is not null), lambda e_21: case when (e_21.display >= '{' or (e_21.display >= '[' and e_21.display < '\')) and json_valid(e_21.display) and not contains(_text, to_json(e_21.display)) then null else e_21.display end), lambda e_22: e_22 is not null)[1] end) as "body_site_display",
+      try_cast(list_transform([cast(_resource.numberOfSeries as varchar)], lambda v_23: case when regexp_full_match(v_23, '-?[0-9]+') then try_cast(v_23 as bigint) end)[1] as integer) as "series_count",
+      coalesce(list_filter(list_transform(_resource.series, lambda e_26: case when (e_26.uid >= '{' or (e_26.uid >= '[' and e_26.uid < '\')) and json_valid(e_26.uid) and not contains(_text, to_json(e_26.uid)) then null else e_26.uid end), lambda e_27: e_27 is not null), cast([] as varchar[])) as "series_uids",
+      try_cast(list_transform([cast(_resource.numberOfInstances as varchar)], lambda v_29: case when regexp_full_match(v_29, '-?[0-9]+') then try_cast(v_29 as bigint) end)[1] as integer) as "instance_count",
+      coalesce(list_filter(list_transform(flatten(list_transform(_resource.series, lambda e_32: e_32.instance)), lambda e_34: case when (e_34.uid >= '{' or (e_34.uid >= '[' and e_34.uid < '\')) and json_valid(e_34.uid) and not contains(_text, to_json(e_34.uid)) then null else e_34.uid end), lambda e_35: e_35 is not null), cast([] as varchar[])) as "instance_uids",
+      list_filter(list_transform(list_filter(_resource.identifier, lambda x_37: starts_with(case when (x_37.value >= '{' or (x_37.value >= '[' and x_37.value < '\')) and json_valid(x_37.value) and not contains(_text, to_json(x_37.value)) then null else x_37.value end, 'urn:oid:')), lambda e_41: case when (e_41.value >= '{' or (e_41.value >= '[' and e_41.value < '\')) and json_valid(e_41.value) and not contains(_text, to_json(e_41.value)) then null else e_41.value end), lambda e_42: e_42 is not null)[1] as "study_instance_uid",
+      case when (_resource.description >= '{' or (_resource.description >= '[' and _resource.description < '\')) and json_valid(_resource.description) and not contains(_text, to_json(_resource.description)) then null else _resource.description end as "study_description",
+      coalesce(case when (_resource.series[1].description >= '{' or (_resource.series[1].description >= '[' and _resource.series[1].description < '\')) and json_valid(_resource.series[1].description) and not contains(_text, to_json(_resource.series[1].description)) then null else _resource.series[1].description end, case when len(_resource.series) > 1 then list_filter(list_transform(_resource.series, lambda e_45: case when (e_45.description >= '{' or (e_45.description >= '[' and e_45.description < '\')) and json_valid(e_45.description) and not contains(_text, to_json(e_45.description)) then null else e_45.description end), lambda e_46: e_46 is not null)[1] end) as "series_description",
+      "submission_id",
+      "source_file",
+      "source_position",
+      "ingested_at"
+    from parsed
+),
+
+tidied as (
+    select
+        viewed.*,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.study_id') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.study_id') }} as encounter_id,
+        {{ fhir_date('viewed.started_at') }} as started_at__checked
+    from viewed
+    left join memory.scratch.conditional_reference as patient_reference_target
+        on {{ conditional_text('viewed.patient_reference') }} = patient_reference_target.reference_text
+    left join memory.scratch.conditional_reference as encounter_reference_target
+        on {{ conditional_text('viewed.encounter_reference') }} = encounter_reference_target.reference_text
+)
+
+select
+    study_id,
+    patient_id,
+    encounter_id,
+    started_at__checked as started_at,
+    status,
+    modality,
+    study_modality,
+    body_site_code,
+    body_site_display,
+    series_count,
+    series_uids,
+    instance_count,
+    instance_uids,
+    study_instance_uid,
+    study_description,
+    series_description,
+    submission_id,
+    source_file,
+    source_position,
+    ingested_at,
+    {{ issues([
+        ['patient_id', reference_issue('patient_reference', 'patient_id')],
+        ['encounter_id', reference_issue('encounter_reference', 'encounter_id')],
+        ['started_at', "case when started_at is not null and started_at__checked is null then 'not a date' end"]
+    ]) }} as issues
+from tidied

@@ -1,0 +1,45 @@
+"""dbt-duckdb's plugin of this project: dbt gets its connection from :mod:`lakehouse.lake`.
+
+``dbt/profiles.yml`` names this module. Settings are those that :mod:`lakehouse.dbt_runner` was
+called with; where dbt was started by hand, those of the environment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+from dbt.adapters.duckdb.credentials import DuckDBCredentials
+from dbt.adapters.duckdb.plugins import BasePlugin
+
+from lakehouse import embedded, lake
+from lakehouse.settings import Settings, load_settings
+
+#: Settings of the build that runs in this process (dbt-duckdb makes the plugin, so it cannot be
+#: given any); dbt_runner sets and clears it.
+current_settings: Settings | None = None
+
+
+class Plugin(BasePlugin):
+    """Opens the lake, and the metadata database read-only beside it."""
+
+    def update_connection_config(self, creds: DuckDBCredentials, config: dict[str, Any]) -> None:
+        config.update(lake.engine_settings(_settings()))
+
+    def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
+        settings = _settings()
+        lake.prepare(conn, settings)
+        lake.attach(conn, settings)
+        dsn = settings.libpq_dsn("lakehouse").replace("'", "''")
+        conn.execute(f"attach '{dsn}' as metadata (type postgres, read_only)")
+
+    def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        # A cursor is a connection of its own: the lake must be its default too.
+        cursor.execute(f"use {lake.LAKE}")
+        cursor.execute("set TimeZone = 'UTC'")
+
+
+def _settings() -> Settings:
+    if current_settings is not None:
+        return current_settings
+    return embedded.ensure_running(load_settings())

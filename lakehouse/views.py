@@ -1,0 +1,330 @@
+"""dbt's staging models, generated from the ViewDefinitions in ``dbt/views``.
+
+One ViewDefinition gives one staging model: the view's compiled SQL over the resources that a build
+recomputes, then what every table needs alike: references become ids, dates that are none become
+null, and both are noted in ``issues``. What a column needs is read off the view: a column with the
+tag ``reference/target`` is the text of a reference (``patient_reference`` gives ``patient_id``), one
+of type date, dateTime or instant is checked.
+
+Views whose Silver model is the single line ``{{ silver_table('name') }}`` get their documentation
+and key tests generated too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sql_on_fhir import compile_view
+
+DBT = Path(__file__).resolve().parents[1] / "dbt"
+
+_PROVENANCE = ("submission_id", "source_file", "source_position", "ingested_at")
+_DATES = frozenset({"date", "dateTime", "instant"})
+_REFERENCE_TAG = "reference/target"
+#: A view may say which texts a resource must hold (any of them) to match: others are not parsed.
+_TEXT_EXTENSION = "urn:health-lakehouse:holds-any-text"
+_SOURCE = "@source@"
+_PASS_THROUGH = re.compile(r"\{\{\s*silver_table\('(\w+)'\)\s*\}\}")
+_PROVENANCE_DOCS = {
+    "submission_id": "Submission that the winning version of the resource came in.",
+    "source_file": "File inside the submission.",
+    "source_position": "Entry index (bundle), line (NDJSON) or 0 inside the file.",
+    "ingested_at": "When that version was landed.",
+}
+
+
+@dataclass(frozen=True)
+class StagedColumn:
+    """One column of a staging model: how it is named there, and what it becomes."""
+
+    name: str
+    source: str
+    description: str
+    target: str | None = None
+    is_date: bool = False
+
+
+@dataclass(frozen=True)
+class StagedView:
+    """A ViewDefinition and what its staging model gives."""
+
+    name: str
+    resource: str
+    title: str
+    description: str
+    columns: tuple[StagedColumn, ...]
+    texts: tuple[str, ...]
+    sql: str
+
+    @property
+    def key(self) -> str:
+        """The column with the resource's id: by convention the first."""
+        return self.columns[0].name
+
+
+def read_views(project: Path = DBT) -> list[StagedView]:
+    """Every ViewDefinition of the project, compiled.
+
+    Raises ``sql_on_fhir.SqlOnFhirError`` for the first view that is wrong.
+    """
+    return [_read(path) for path in sorted((project / "views").glob("*.json"))]
+
+
+def compile_views(*, check: bool = False, project: Path = DBT) -> list[Path]:
+    """Write the generated files; returns those that differed. With ``check`` nothing is written."""
+    views = read_views(project)
+    wanted = {
+        project / "models" / "staging" / f"stg_fhir__{view.name}.sql": staging_model(view)
+        for view in views
+    }
+    passed_through = _passed_through(project)
+    wanted[project / "models" / "silver" / "_views.yml"] = documentation(
+        [view for view in views if view.name in passed_through]
+    )
+    wanted[project / "models" / "silver" / "reference_integrity.sql"] = reference_integrity(
+        views, passed_through
+    )
+    wanted[project / "macros" / "generated" / "silver_tables.sql"] = silver_tables(project)
+    stale = [
+        path
+        for path in sorted((project / "models" / "staging").glob("stg_fhir__*.sql"))
+        if path not in wanted
+    ]
+    changed = [
+        path
+        for path, text in wanted.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    if not check:
+        for path in changed:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(wanted[path], encoding="utf-8")
+        for path in stale:
+            path.unlink()
+    return sorted([*changed, *stale])
+
+
+def staging_model(view: StagedView) -> str:
+    """The text of one staging model."""
+    lines = [
+        f"-- Grain: one row per {view.resource} that the build recomputes.",
+        f"-- Generated from views/{view.name}.json by `lakehouse views compile`; do not edit.",
+        "{{ config(meta={'resource_type': '%s', 'key': '%s'}) }}" % (view.resource, view.key),  # noqa: UP031
+        "",
+        "with viewed as (",
+        _indent(_template(view)),
+        "),",
+        "",
+        "tidied as (",
+        "    select",
+    ]
+    tidied = ["viewed.*"]
+    issues: list[str] = []
+    for column in view.columns:
+        if column.target is not None:
+            conditional = f"{column.source}_target"
+            tidied.append(
+                f"{{{{ reference_id('viewed.{column.source}', '{column.target}', "
+                f"'{conditional}', 'viewed.{view.key}') }}}} as {column.name}"
+            )
+            issues.append(
+                f"['{column.name}', reference_issue('{column.source}', '{column.name}')]"
+            )
+        elif column.is_date:
+            tidied.append(
+                f"{{{{ fhir_date('viewed.{column.source}') }}}} as {column.name}__checked"
+            )
+            issues.append(
+                f"['{column.name}', \"case when {column.source} is not null "
+                f"and {column.name}__checked is null then 'not a date' end\"]"
+            )
+    lines.append(",\n".join(f"        {item}" for item in tidied))
+    lines.append("    from viewed")
+    for column in view.columns:
+        if column.target is not None:
+            lines += [
+                "    left join memory.scratch.conditional_reference as "
+                f"{column.source}_target",
+                f"        on {{{{ conditional_text('viewed.{column.source}') }}}} = "
+                f"{column.source}_target.reference_text",
+            ]
+    lines += [")", "", "select"]
+    selected = [
+        f"{column.name}__checked as {column.name}" if column.is_date else column.name
+        for column in view.columns
+    ]
+    selected += list(_PROVENANCE)
+    if issues:
+        found = ",\n        ".join(issues)
+        selected.append(f"{{{{ issues([\n        {found}\n    ]) }}}} as issues")
+    else:
+        selected.append("null::struct(column_name varchar, reason varchar)[] as issues")
+    lines.append(",\n".join(f"    {item}" for item in selected))
+    lines.append("from tidied")
+    return "\n".join(lines) + "\n"
+
+
+def documentation(views: list[StagedView]) -> str:
+    """dbt's YAML for the Silver tables that are exactly their view."""
+    lines = [
+        "# Generated from dbt/views by `lakehouse views compile`; do not edit.",
+        "version: 2",
+        "",
+        "models:",
+    ]
+    for view in views:
+        lines += [
+            f"  - name: {view.name}",
+            f"    description: {_quoted(f'{view.description} Latest version wins.')}",
+            "    data_tests:",
+            f"      - unique_key: {{arguments: {{columns: [{view.key}]}}}}",
+            "    columns:",
+        ]
+        for column in view.columns:
+            lines += [f"      - name: {column.name}", f"        description: {_quoted(column.description)}"]
+        for name, text in _PROVENANCE_DOCS.items():
+            lines += [f"      - name: {name}", f"        description: {_quoted(text)}"]
+    return "\n".join(lines) + "\n"
+
+
+#: Reference columns of the Silver tables that are more than their view.
+_REFERENCES = (
+    ("encounter", "patient_id", "Patient"),
+    ("encounter", "provider_id", "Practitioner|PractitionerRole|RelatedPerson"),
+    ("condition", "patient_id", "Patient"),
+    ("condition", "encounter_id", "Encounter"),
+    ("observation", "patient_id", "Patient"),
+    ("observation", "encounter_id", "Encounter"),
+    ("procedure", "patient_id", "Patient"),
+    ("procedure", "encounter_id", "Encounter"),
+    ("medication_request", "patient_id", "Patient"),
+    ("medication_request", "encounter_id", "Encounter"),
+    ("soap_note", "patient_id", "Patient"),
+    ("soap_note", "encounter_id", "Encounter"),
+    ("imaging_study", "patient_id", "Patient"),
+    ("imaging_study", "encounter_id", "Encounter"),
+    ("genomic_report", "patient_id", "Patient"),
+    ("genomic_report", "encounter_id", "Encounter"),
+    ("ecg_metadata", "patient_id", "Patient"),
+    ("ecg_metadata", "encounter_id", "Encounter"),
+)
+
+
+def reference_integrity(views: list[StagedView], passed_through: frozenset[str]) -> str:
+    """The model that counts references with and without their target."""
+    references = list(_REFERENCES)
+    for view in views:
+        if view.name in passed_through:
+            references += [
+                (view.name, column.name, column.target)
+                for column in view.columns
+                if column.target is not None
+            ]
+    lines = [
+        "-- Grain: one row per Silver table and reference column.",
+        "-- Generated from dbt/views by `lakehouse views compile`; do not edit.",
+        "{{ config(materialized='lake_table') }}",
+        "",
+        "{{ count_references([",
+        *(f"    ['{table}', '{column}', '{target}']," for table, column, target in references),
+        "]) }}",
+    ]
+    depends = sorted({table for table, _, _ in references})
+    lines[3:3] = [f"-- depends_on: {{{{ ref('{table}') }}}}" for table in depends]
+    return "\n".join(lines) + "\n"
+
+
+#: Silver models that serve the others: written after all of them.
+_SUPPORT = frozenset({"data_issue", "resource_identifier", "resource_link", "reference_integrity"})
+
+
+def silver_tables(project: Path) -> str:
+    """A macro that lists the clinical tables, for models that must follow all of them."""
+    names = sorted(
+        path.stem
+        for path in (project / "models" / "silver").glob("*.sql")
+        if path.stem not in _SUPPORT
+    )
+    listed = ",\n".join(f"        '{name}'" for name in names)
+    return (
+        "{#- Generated from dbt/models/silver by `lakehouse views compile`; do not edit. -#}\n"
+        "{% macro silver_tables() %}\n    {{ return([\n" + listed + "\n    ]) }}\n{% endmacro %}\n"
+    )
+
+
+def _read(path: Path) -> StagedView:
+    text = path.read_text(encoding="utf-8")
+    compiled = compile_view(text, source=_SOURCE, passthrough=_PROVENANCE, assume_type=True)
+    document: dict[str, Any] = json.loads(text)
+    tags = dict(_targets(document))
+    columns = tuple(
+        StagedColumn(
+            name=column.name.removesuffix("_reference") + "_id"
+            if column.name in tags
+            else column.name,
+            source=column.name,
+            description=column.description or "",
+            target=tags.get(column.name),
+            is_date=column.fhir_type in _DATES and not column.collection,
+        )
+        for column in compiled.columns
+    )
+    return StagedView(
+        name=compiled.name,
+        resource=compiled.resource,
+        title=document.get("title", compiled.name),
+        description=document.get("description", ""),
+        columns=columns,
+        texts=tuple(
+            extension["valueString"]
+            for extension in document.get("extension", [])
+            if extension.get("url") == _TEXT_EXTENSION
+        ),
+        sql=compiled.sql,
+    )
+
+
+def _targets(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(column, target types) of every column with the reference tag, at any depth."""
+    for select in [*document.get("select", []), *document.get("unionAll", [])]:
+        for column in select.get("column", []):
+            for tag in column.get("tag", []):
+                if tag.get("name") == _REFERENCE_TAG:
+                    yield column["name"], tag["value"]
+        yield from _targets(select)
+
+
+def _passed_through(project: Path) -> frozenset[str]:
+    """Views whose Silver model is the one line that passes them through."""
+    found = (
+        _PASS_THROUGH.fullmatch(line.strip())
+        for path in (project / "models" / "silver").glob("*.sql")
+        for line in path.read_text(encoding="utf-8").splitlines()
+    )
+    return frozenset(match.group(1) for match in found if match)
+
+
+def _template(view: StagedView) -> str:
+    """The view's SQL as dbt reads it: only the source is a placeholder, the rest is text."""
+    parts = view.sql.split(_SOURCE)
+    if any(mark in view.sql for mark in ("{{", "{%", "{#")):
+        parts = [f"{{% raw %}}{part}{{% endraw %}}" for part in parts]
+    return _source(view).join(parts)
+
+
+def _source(view: StagedView) -> str:
+    texts = f", {list(view.texts)!r}" if view.texts else ""
+    return f"{{{{ current_resources('{view.resource}'{texts}) }}}}"
+
+
+def _indent(sql: str) -> str:
+    return "\n".join(f"    {line}" if line else "" for line in sql.splitlines())
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
