@@ -1,0 +1,796 @@
+"""FHIR R4: bundles, NDJSON and bare resources become one row per resource, kept as its JSON text.
+
+A bundle is decoded once, with each resource left as raw bytes; each resource is decoded once more,
+into what identifies it (:mod:`ingestion.sources.fhir_shapes`). No other Python object is built.
+What a FHIR server does with a transaction (https://hl7.org/fhir/R4/http.html#trules) is done here:
+a resource without id takes it from its entry's fullUrl, references to a fullUrl that is not the
+resource's id are rewritten, and a DELETE request is a row without a resource.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from msgspec import Raw, Struct
+
+from ingestion.sources import (
+    Batch,
+    Event,
+    FileRead,
+    Reason,
+    Rejected,
+    StagedFile,
+    json_scan,
+    streams,
+)
+from ingestion.sources.fhir_shapes import (
+    OTHER_VERSION_TYPES,
+    R4_TYPES,
+    RESOURCE,
+    Resource,
+    is_date,
+    refusal,
+)
+from lakehouse.errors import InputRejected
+from lakehouse.storage import ObjectStore
+
+TABLE: Final = "fhir_resource"
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("source_file", pa.string(), nullable=False),
+        pa.field("source_position", pa.int64(), nullable=False),
+        pa.field("resource_type", pa.string(), nullable=False),
+        pa.field("resource_id", pa.string(), nullable=False),
+        pa.field("version_id", pa.string()),
+        pa.field("last_updated", pa.string()),
+        pa.field("request_method", pa.string()),
+        pa.field("conditional_references", pa.list_(pa.string())),
+        pa.field("resource", pa.large_string()),
+    ]
+)
+
+#: Rows of one resource type are given out when they reach this, so that Parquet row groups hold
+#: one type each and statistics prune; all rows held together stay below the second.
+ROW_GROUP_BYTES: Final = 16 * 1024 * 1024
+HELD_BYTES: Final = 96 * 1024 * 1024
+#: Documents up to this size (unpacked) are decoded whole, larger ones entry by entry.
+WHOLE_DOCUMENT_BYTES: Final = 128 * 1024 * 1024
+#: Files up to this size are read ahead, several at a time.
+SMALL_FILE_BYTES: Final = 16 * 1024 * 1024
+
+_READERS: Final = 4
+_READ_TOGETHER_BYTES: Final = 4 * 1024 * 1024
+_READ_TOGETHER_FILES: Final = 64
+#: Beyond this many, rejections of one reason in one file are counted in one line.
+_LISTED_REJECTIONS: Final = 100
+
+_BOM: Final = b"\xef\xbb\xbf"
+_WIDE_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
+_BLANK: Final = b" \t\r\n"
+_TAKEN_METHODS: Final = frozenset({"POST", "PUT", None})
+_URN_REFERENCE: Final = re.compile(rb'("reference"\s*:\s*")(urn:[^"\\]+)"')
+_BEFORE_REFERENCE: Final = re.compile(rb'"reference"\s*:\s*\Z')
+_CONDITIONAL: Final = re.compile(r"[A-Z][A-Za-z]+\?[^=]+=.+", re.DOTALL)
+_ETAG_VERSION: Final = re.compile(r'(?:W/)?"?([^"]+)"?')
+_LOCATION: Final = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?/?")
+
+
+class Request(Struct, gc=False):
+    method: str | None = None
+    url: str | None = None
+
+
+class Response(Struct, gc=False, rename={"last_modified": "lastModified"}):
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+class Entry(Struct, gc=False, rename={"full_url": "fullUrl"}):
+    full_url: str | None = None
+    resource: Raw = Raw()
+    request: Request | None = None
+    response: Response | None = None
+
+
+class Document(Struct, rename={"resource_type": "resourceType"}):
+    """A root object, as far as it says whether it is a bundle. ``type`` is text only in a bundle."""
+
+    resource_type: Raw = Raw()
+    type: Raw = Raw()
+    entry: list[Entry] | None = None
+
+
+class LooseDocument(Struct, rename={"resource_type": "resourceType"}):
+    """The same where the entries are not what they should be."""
+
+    resource_type: Raw = Raw()
+    type: Raw = Raw()
+    entry: Raw = Raw()
+
+
+class Named(Struct, rename={"resource_type": "resourceType"}):
+    resource_type: str = ""
+
+
+_DOCUMENT: Final = msgspec.json.Decoder(Document)
+_LOOSE: Final = msgspec.json.Decoder(LooseDocument)
+_ENTRY: Final = msgspec.json.Decoder(Entry)
+_LIST: Final = msgspec.json.Decoder(list[Raw])
+_NAMED: Final = msgspec.json.Decoder(Named)
+_TEXT: Final = msgspec.json.Decoder(str)
+
+#: source_file, source_position, resource_id, version_id, last_updated, request_method,
+#: conditional_references, resource
+_Row = tuple[str, int, str, str | None, str | None, str | None, "list[str] | None", "bytes | None"]
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Accepted rows that wait to fill a row group, by resource type."""
+
+    by_type: dict[str, list[_Row]] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    held: int = 0
+
+    def add(self, resource_type: str, row: _Row, size: int) -> None:
+        rows = self.by_type.get(resource_type)
+        if rows is None:
+            rows = self.by_type[resource_type] = []
+            self.sizes[resource_type] = 0
+        rows.append(row)
+        size += 200  # of the other columns, roughly
+        self.sizes[resource_type] += size
+        self.held += size
+
+    def full(self) -> Iterator[Batch]:
+        """Batches of the types that fill a row group; more where too much is held."""
+        while self.held > ROW_GROUP_BYTES:
+            largest = max(self.sizes, key=self.sizes.__getitem__)
+            if self.sizes[largest] < ROW_GROUP_BYTES and self.held < HELD_BYTES:
+                return
+            yield self._take([largest])
+
+    def rest(self) -> Iterator[Batch]:
+        """Everything left, in the order of types; small types share a row group."""
+        group: list[str] = []
+        size = 0
+        for resource_type in sorted(self.by_type):
+            if group and size + self.sizes[resource_type] > ROW_GROUP_BYTES // 4:
+                yield self._take(group)
+                group, size = [], 0
+            group.append(resource_type)
+            size += self.sizes[resource_type]
+        if group:
+            yield self._take(group)
+
+    def _take(self, resource_types: list[str]) -> Batch:
+        types: list[str] = []
+        rows: list[_Row] = []
+        for resource_type in resource_types:
+            of_type = self.by_type.pop(resource_type)
+            self.held -= self.sizes.pop(resource_type)
+            types += itertools.repeat(resource_type, len(of_type))
+            rows += of_type
+        return Batch(TABLE, _record_batch(types, rows))
+
+
+def _record_batch(types: list[str], rows: list[_Row]) -> pa.RecordBatch:
+    files, positions, ids, versions, updated, methods, conditions, bodies = zip(*rows, strict=True)
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(files, pa.string()),
+            pa.array(positions, pa.int64()),
+            pa.array(types, pa.string()),
+            pa.array(ids, pa.string()),
+            pa.array(versions, pa.string()),
+            pa.array(updated, pa.string()),
+            pa.array(methods, pa.string()),
+            pa.array(conditions, pa.list_(pa.string())),
+            _large_strings(bodies),
+        ],
+        schema=SCHEMA,
+    )
+
+
+def _large_strings(values: tuple[bytes | None, ...]) -> pa.Array:
+    """UTF-8 bytes as Arrow text, without making a Python string of each."""
+    present = [value or b"" for value in values]
+    offsets = np.zeros(len(present) + 1, dtype=np.int64)
+    np.cumsum([len(value) for value in present], out=offsets[1:])
+    validity = None
+    if None in values:
+        bits = np.packbits([value is not None for value in values], bitorder="little")
+        validity = pa.py_buffer(bits)
+    return pa.LargeStringArray.from_buffers(
+        len(present), pa.py_buffer(offsets), pa.py_buffer(b"".join(present)), validity
+    )
+
+
+@dataclass(slots=True)
+class _File:
+    """One file while it is read: what it gave, and what is wrong with it."""
+
+    path: str
+    rows: _Rows
+    accepted: int = 0
+    quarantined: int = 0
+    valid_utf8: bool = True
+    rejected: list[Rejected] = field(default_factory=list)
+    unlisted: dict[Reason, int] = field(default_factory=dict)
+    listed: dict[Reason, int] = field(default_factory=dict)
+
+    def reject(
+        self, position: str | None, reason: Reason, detail: str, size: int | None = None
+    ) -> None:
+        self.quarantined += 1
+        listed = self.listed.get(reason, 0)
+        if listed < _LISTED_REJECTIONS:
+            self.listed[reason] = listed + 1
+            sample = {} if size is None else {"bytes": size}
+            self.rejected.append(Rejected(self.path, position, reason, detail, sample))
+        else:
+            self.unlisted[reason] = self.unlisted.get(reason, 0) + 1
+
+    def notice(self, position: str, reason: Reason, detail: str) -> None:
+        self.rejected.append(Rejected(self.path, position, reason, detail, records=0))
+
+    def flush(self) -> Iterator[Event]:
+        """Batches that are full and rejections so far."""
+        if self.rejected:
+            yield from self.rejected
+            self.rejected.clear()
+        if self.rows.held > ROW_GROUP_BYTES:
+            yield from self.rows.full()
+
+    def end(self) -> Iterator[Event]:
+        yield from self.flush()
+        for reason, count in self.unlisted.items():
+            yield Rejected(
+                self.path, None, reason, f"{count} more records of this file.", records=count
+            )
+        arrived = self.accepted + self.quarantined
+        yield FileRead(self.path, arrived, self.accepted, self.quarantined)
+
+
+class FhirSource:
+    """Reads FHIR JSON of version R4, whatever it is packed in."""
+
+    name = "fhir"
+    file_types = frozenset({"fhir_bundle", "fhir_ndjson"})
+    tables: Mapping[str, pa.Schema] = {TABLE: SCHEMA}
+
+    def read(self, store: ObjectStore, files: Sequence[StagedFile]) -> Iterator[Event]:
+        rows = _Rows()
+        for file, data in _contents(store, files):
+            reading = _File(file.path, rows)
+            if data is not None:
+                yield from _read(reading, _unpacked(data), file.file_type)
+            else:
+                with store.open(file.key) as opened:
+                    yield from _read(reading, partial(streams.blocks, opened), file.file_type)
+            yield from reading.end()
+        yield from rows.rest()
+
+
+def _unpacked(data: bytes) -> Callable[[], Iterator[bytes]]:
+    if streams.is_compressed(data):
+        return lambda: streams.blocks(io.BytesIO(data))
+    return lambda: iter((data,))
+
+
+def _contents(
+    store: ObjectStore, files: Sequence[StagedFile]
+) -> Iterator[tuple[StagedFile, bytes | None]]:
+    """Files in their order, small ones with their bytes, read ahead by a few threads."""
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="read-ahead") as pool:
+        ahead: deque[tuple[list[StagedFile], Future[list[bytes | None]]]] = deque()
+        try:
+            for group in _groups(files):
+                ahead.append((group, pool.submit(_read_group, store, group)))
+                if len(ahead) > _READERS:
+                    ready, future = ahead.popleft()
+                    yield from zip(ready, future.result(), strict=True)
+            while ahead:
+                ready, future = ahead.popleft()
+                yield from zip(ready, future.result(), strict=True)
+        finally:
+            for _, future in ahead:
+                future.cancel()
+
+
+def _groups(files: Sequence[StagedFile]) -> Iterator[list[StagedFile]]:
+    """Runs of files that are worth one trip of a reader."""
+    group: list[StagedFile] = []
+    size = 0
+    for file in files:
+        full = size + file.size > _READ_TOGETHER_BYTES or len(group) == _READ_TOGETHER_FILES
+        if group and full:
+            yield group
+            group, size = [], 0
+        group.append(file)
+        size += file.size
+    if group:
+        yield group
+
+
+def _read_group(store: ObjectStore, group: list[StagedFile]) -> list[bytes | None]:
+    """The bytes of each small file; large ones are streamed when their turn comes."""
+    return [store.read(file.key) if file.size <= SMALL_FILE_BYTES else None for file in group]
+
+
+# One file ------------------------------------------------------------------------------------
+
+
+def _read(
+    reading: _File, open_blocks: Callable[[], Iterator[bytes]], file_type: str
+) -> Iterator[Event]:
+    """One file, whatever is in it. ``open_blocks`` gives its content from the start each time."""
+    try:
+        start = next((block for block in open_blocks() if block.strip(_BLANK)), b"")
+    except InputRejected as rejected:
+        reading.reject(None, Reason(rejected.reason), _DAMAGED[Reason(rejected.reason)])
+        return
+    refused = _refused_at_sight(start)
+    if refused is not None:
+        reading.reject(None, *refused)
+    elif file_type == "fhir_ndjson":
+        yield from _read_lines(reading, open_blocks())
+    else:
+        yield from _read_document(reading, open_blocks)
+
+
+_DAMAGED: Final = {
+    Reason.TRUNCATED: "The file ends in the middle: its transfer was cut off.",
+    Reason.CORRUPT_ARCHIVE: "The compressed file is damaged from here on.",
+    Reason.TOO_LARGE: f"Above the {streams.MAX_RECORD_BYTES >> 20} MB that are taken as one record.",
+}
+
+
+def _refused_at_sight(start: bytes) -> tuple[Reason, str] | None:
+    if start.startswith(_WIDE_BOMS):
+        return Reason.BAD_ENCODING, "The file is UTF-16; FHIR JSON is UTF-8."
+    first = start.removeprefix(_BOM).lstrip(_BLANK)[:1]
+    if not first:
+        return Reason.EMPTY_FILE, "The file has no content."
+    if first == b"<":
+        return Reason.XML, "The file is XML; only FHIR JSON is taken."
+    if first == b"[":
+        return (
+            Reason.ROOT_IS_LIST,
+            "The root is a list; FHIR has a Bundle or one resource per line.",
+        )
+    return None
+
+
+def _read_lines(reading: _File, blocks: Iterator[bytes]) -> Iterator[Event]:
+    """NDJSON: one resource (or one bundle) a line; position is the line number from 1."""
+    number = 0
+    try:
+        for number, line in streams.lines(blocks):
+            if line is None:
+                reading.reject(f"line {number}", Reason.TOO_LARGE, _DAMAGED[Reason.TOO_LARGE])
+                continue
+            text = line.strip(_BLANK)
+            if number == 1:
+                text = text.removeprefix(_BOM)
+            if text:
+                _take_line(reading, number, text)
+            if reading.rows.held > ROW_GROUP_BYTES:
+                yield from reading.flush()
+    except InputRejected as rejected:
+        reason = Reason(rejected.reason)
+        reading.reject(f"after line {number}", reason, _DAMAGED[reason])
+
+
+def _take_line(reading: _File, number: int, text: bytes) -> None:
+    where = f"line {number}"
+    head = _decoded(reading, where, text)
+    if head is None:
+        return
+    if type(head).__name__ == "Bundle":
+        _take_document(reading, text, where=f"{where} ", position=number)
+    else:
+        _take(reading, where, number, head, text, None, None)
+
+
+def _read_document(reading: _File, open_blocks: Callable[[], Iterator[bytes]]) -> Iterator[Event]:
+    """One JSON document: a bundle or a bare resource. Large bundles are read entry by entry."""
+    data, stopped = streams.read_all(open_blocks(), WHOLE_DOCUMENT_BYTES)
+    if stopped == Reason.TOO_LARGE:
+        if (yield from _read_by_brackets(reading, open_blocks)):
+            return
+        data, stopped = streams.read_all(open_blocks())
+        if stopped == Reason.TOO_LARGE:
+            reading.reject(None, Reason.TOO_LARGE, _DAMAGED[Reason.TOO_LARGE])
+            return
+    text = data.removeprefix(_BOM)
+    if stopped is not None:
+        yield from _read_broken(reading, text, open_blocks, Reason(stopped), None)
+        return
+    try:
+        _take_document(reading, text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        yield from _read_broken(reading, text, open_blocks, None, error)
+
+
+def _read_broken(
+    reading: _File,
+    text: bytes,
+    open_blocks: Callable[[], Iterator[bytes]],
+    stopped: Reason | None,
+    error: Exception | None,
+) -> Iterator[Event]:
+    """A document that is not JSON as a whole: its good entries, or its good lines."""
+    first_line, _, others = text.partition(b"\n")
+    if others and _is_object(first_line):
+        yield from _read_lines(reading, open_blocks())
+    elif not (yield from _read_by_brackets(reading, open_blocks)):
+        if stopped is None:
+            whole = json_scan.is_closed(text)
+            stopped = Reason.MALFORMED_JSON if whole else Reason.TRUNCATED
+        place = re.search(r"\(byte (\d+)\)", str(error))
+        position = f"byte {place[1]}" if place else f"byte {len(text)}"
+        detail = _DAMAGED.get(stopped, "The file is not JSON.")
+        reading.reject(position, stopped, detail, len(text))
+
+
+def _is_object(text: bytes) -> bool:
+    try:
+        _NAMED.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+# Bundles -------------------------------------------------------------------------------------
+
+
+def _take_document(
+    reading: _File, text: bytes, where: str = "", position: int | None = None
+) -> None:
+    """Decode a whole document and take what is in it.
+
+    ``where`` and ``position`` place a bundle inside a line or another bundle. Raises
+    ``msgspec.DecodeError`` where it is not JSON.
+    """
+    reading.valid_utf8 = text.isascii() or _is_utf8(text)
+    try:
+        document = _DOCUMENT.decode(text)
+    except msgspec.ValidationError:
+        _take_loose_document(reading, text, where, position)
+        return
+    if bytes(document.resource_type) != b'"Bundle"':
+        head = _decoded(reading, "resource", text)
+        if head is not None:
+            _take(reading, "resource", 0, head, text, None, None)
+        return
+    _take_entries(reading, enumerate(document.entry or ()), bytes(document.type), where, position)
+
+
+def _take_loose_document(reading: _File, text: bytes, where: str, position: int | None) -> None:
+    """A document whose root or entries are not what they should be: each entry by itself."""
+    try:
+        document = _LOOSE.decode(text)
+    except msgspec.ValidationError:
+        reading.reject(where or None, Reason.NOT_FHIR, "The root is not a JSON object.", len(text))
+        return
+    if bytes(document.resource_type) != b'"Bundle"':
+        head = _decoded(reading, "resource", text)
+        if head is not None:
+            _take(reading, "resource", 0, head, text, None, None)
+        return
+    entries = bytes(document.entry)
+    if not entries.startswith(b"["):
+        if entries not in (b"", b"null"):
+            detail = "`Bundle.entry` is not a list."
+            reading.reject(f"{where}entry", Reason.WRONG_SHAPE, detail, len(entries))
+        return
+    good = _decoded_entries(reading, enumerate(map(bytes, _LIST.decode(entries))), where)
+    _take_entries(reading, good, bytes(document.type), where, position)
+
+
+def _decoded_entries(
+    reading: _File, entries: Iterable[tuple[int, bytes]], where: str
+) -> Iterator[tuple[int, Entry]]:
+    for index, text in entries:
+        place = f"{where}entry[{index}]"
+        if text == b"null":
+            reading.reject(place, Reason.NULL_ENTRY, "The entry is null.")
+            continue
+        try:
+            yield index, _ENTRY.decode(text)
+        except msgspec.ValidationError as error:
+            reason, detail = refusal(error)
+            reading.reject(place, reason, detail, len(text))
+        except UnicodeDecodeError:
+            reading.reject(place, Reason.BAD_ENCODING, _NOT_UTF8, len(text))
+        except (msgspec.DecodeError, RecursionError):
+            reading.reject(place, Reason.MALFORMED_JSON, "The entry is not JSON.", len(text))
+
+
+def _take_entries(
+    reading: _File,
+    entries: Iterable[tuple[int, Entry]],
+    bundle_type: bytes,
+    where: str,
+    position: int | None,
+) -> None:
+    """The entries of one bundle that is held whole."""
+    taken = []
+    rewrites: dict[bytes, bytes] = {}
+    for index, entry in entries:
+        place = f"{where}entry[{index}]"
+        at = index if position is None else position
+        body = bytes(entry.resource)
+        if not body or body == b"null" or _method(entry) not in _TAKEN_METHODS:
+            _take_request(reading, place, at, entry)
+            continue
+        head = _decoded(reading, place, body)
+        if head is None:
+            continue
+        if type(head).__name__ == "Bundle":
+            _take_document(reading, body, where=f"{place} ", position=at)
+            continue
+        _note_rewrite(rewrites, entry, head)
+        taken.append((place, at, head, body, entry))
+    twice: list[str] = []
+    seen: set[tuple[str, str | None, str | None]] = set()
+    for place, at, head, body, entry in taken:
+        _take(reading, place, at, head, body, entry, rewrites)
+        if head.id is not None:
+            key = (type(head).__name__, head.id, head.meta.versionId if head.meta else None)
+            if key in seen:
+                twice.append(place)
+            seen.add(key)
+    if twice and bundle_type != b'"history"':
+        detail = f"{len(twice)} entries repeat a resource of this bundle; the last one counts."
+        reading.notice(twice[0], Reason.DUPLICATE_ID, detail)
+
+
+def _read_by_brackets(
+    reading: _File, open_blocks: Callable[[], Iterator[bytes]]
+) -> Generator[Event, None, bool]:
+    """A bundle that is too large to hold or not JSON as a whole; False where it is no bundle.
+
+    It is gone through twice: references may point forward to an entry that renames its target.
+    """
+    reading.valid_utf8 = False  # not known before the end, so each resource is looked at
+    rewrites: dict[bytes, bytes] = {}
+    first_pass = _File(reading.path, reading.rows)
+    scan = json_scan.Scan()
+    try:
+        for entry, _, _, body in _scanned(first_pass, open_blocks, scan):
+            head = _decoded(first_pass, "", body) if body else None
+            if head is not None:
+                _note_rewrite(rewrites, entry, head)
+    except _NotABundleError:
+        return False
+    except InputRejected:
+        pass  # named in the second pass, at the same place
+    if not scan.found_entries:
+        return False
+    scan = json_scan.Scan()
+    complete = True
+    try:
+        for entry, place, index, body in _scanned(reading, open_blocks, scan):
+            if not body or _method(entry) not in _TAKEN_METHODS:
+                _take_request(reading, place, index, entry)
+                continue
+            head = _decoded(reading, place, body)
+            if head is not None and type(head).__name__ == "Bundle":
+                _take_document(reading, body, where=f"{place} ", position=index)
+            elif head is not None:
+                _take(reading, place, index, head, body, entry, rewrites)
+            if reading.rows.held > ROW_GROUP_BYTES:
+                yield from reading.flush()
+    except InputRejected as rejected:
+        complete = False
+        reason = Reason(rejected.reason)
+        reading.reject(rejected.position, reason, _DAMAGED[reason])
+    if complete and not scan.closed and not scan.cut_entry:
+        reason = Reason(scan.reason or Reason.TRUNCATED)
+        reading.reject("end of file", reason, _DAMAGED[reason])
+    return True
+
+
+class _NotABundleError(Exception):
+    """The document has a list ``entry`` but is another resource, such as List."""
+
+
+def _scanned(
+    reading: _File, open_blocks: Callable[[], Iterator[bytes]], scan: json_scan.Scan
+) -> Iterator[tuple[Entry, str, int, bytes]]:
+    """Entries found by brackets, with their place and the bytes of their resource."""
+    for element in json_scan.elements(open_blocks(), scan):
+        place = f"entry[{element.index}] at byte {element.start}"
+        if not element.complete:
+            reason = Reason(scan.reason or Reason.TRUNCATED)
+            reading.reject(place, reason, _DAMAGED[reason], len(element.data))
+            continue
+        for _, entry in _decoded_entries(reading, [(element.index, element.data)], ""):
+            body = bytes(entry.resource)
+            if not body and not scan.is_bundle:
+                raise _NotABundleError
+            yield entry, place, element.index, b"" if body == b"null" else body
+
+
+# One resource --------------------------------------------------------------------------------
+
+_NOT_UTF8: Final = "A text is not UTF-8."
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _decoded(reading: _File, place: str, body: bytes) -> Resource | None:
+    """What identifies the resource; None where it was rejected."""
+    try:
+        head: Resource = RESOURCE.decode(body)
+    except msgspec.ValidationError as error:
+        reason, detail = refusal(error)
+        if reason is Reason.UNKNOWN_RESOURCE_TYPE and _NAMED.decode(body).resource_type in (
+            OTHER_VERSION_TYPES
+        ):
+            reason, detail = Reason.FHIR_VERSION, "The resource type is of another FHIR version."
+        reading.reject(place, reason, detail, len(body))
+    except UnicodeDecodeError:
+        reading.reject(place, Reason.BAD_ENCODING, _NOT_UTF8, len(body))
+    except RecursionError:
+        reading.reject(place, Reason.MALFORMED_JSON, "Nested too deeply.", len(body))
+    except msgspec.DecodeError as error:
+        cut = str(error) == "Input data was truncated"
+        reason = Reason.TRUNCATED if cut else Reason.MALFORMED_JSON
+        reading.reject(place, reason, "The resource is not JSON, or cut off.", len(body))
+    else:
+        if reading.valid_utf8 or body.isascii() or _is_utf8(body):
+            return head
+        reading.reject(place, Reason.BAD_ENCODING, _NOT_UTF8, len(body))
+    return None
+
+
+def _take(
+    reading: _File,
+    place: str,
+    position: int,
+    head: Resource,
+    body: bytes,
+    entry: Entry | None,
+    rewrites: dict[bytes, bytes] | None,
+) -> None:
+    """Add the row of one resource."""
+    resource_id = head.id
+    if not resource_id:
+        resource_id = _id_in_url(entry.full_url) if entry is not None else None
+        if resource_id is None:
+            reading.reject(
+                place, Reason.MISSING_ID, "Neither the resource nor a fullUrl has an id.", len(body)
+            )
+            return
+        head.id = resource_id
+        # As a server would store it. JSON readers take the first of two equal keys, so this also
+        # stands before an "id": null.
+        body = b'{"id":' + msgspec.json.encode(resource_id) + b"," + body.lstrip(_BLANK)[1:]
+    if rewrites and b"urn:" in body:
+        body = _URN_REFERENCE.sub(lambda found: _rewritten(found, rewrites), body)
+    meta = head.meta
+    row = (
+        reading.path,
+        position,
+        resource_id,
+        meta.versionId if meta is not None else None,
+        meta.lastUpdated if meta is not None else None,
+        _method(entry) if entry is not None else None,
+        _conditional_references(body) if b"?" in body else None,
+        body,
+    )
+    reading.rows.add(type(head).__name__, row, len(body))
+    reading.accepted += 1
+
+
+def _method(entry: Entry) -> str | None:
+    if entry.request is None or entry.request.method is None:
+        return None
+    return entry.request.method.upper()
+
+
+def _take_request(reading: _File, place: str, position: int, entry: Entry) -> None:
+    """An entry without a resource to store: a DELETE, or something that cannot be taken."""
+    method = _method(entry)
+    if method in _TAKEN_METHODS:
+        reading.reject(place, Reason.ENTRY_WITHOUT_RESOURCE, "The entry has no resource.")
+        return
+    if method != "DELETE" or entry.request is None:
+        detail = "Only POST, PUT and DELETE requests are taken."
+        reading.reject(place, Reason.UNSUPPORTED_REQUEST, detail)
+        return
+    found = (
+        _LOCATION.search(entry.request.url or "") if "?" not in (entry.request.url or "?") else None
+    )
+    if found is None or found[1] not in R4_TYPES:
+        detail = "The DELETE does not name one resource as Type/id."
+        reading.reject(place, Reason.UNSUPPORTED_REQUEST, detail)
+        return
+    version = updated = None
+    if entry.response is not None:  # a history tells when the deletion was which version
+        etag = _ETAG_VERSION.fullmatch(entry.response.etag or "")
+        version = etag[1] if etag else None
+        updated = entry.response.last_modified
+        if updated is not None and not is_date(updated):
+            updated = None
+    row = (reading.path, position, found[2], version, updated, "DELETE", None, None)
+    reading.rows.add(found[1], row, 0)
+    reading.accepted += 1
+
+
+def _id_in_url(url: str | None) -> str | None:
+    """The id in a fullUrl: of ``urn:uuid:X`` it is X, of ``…/Type/X`` it is X."""
+    if not url:
+        return None
+    if url.startswith("urn:"):
+        return url.rpartition(":")[2] or None
+    found = _LOCATION.search(url)
+    return found[2] if found and found[1] in R4_TYPES else None
+
+
+def _note_rewrite(rewrites: dict[bytes, bytes], entry: Entry, head: Resource) -> None:
+    """Where a fullUrl is a urn that is not the id, references to it must name the resource."""
+    url = entry.full_url
+    if url is None or head.id is None or not url.startswith("urn:"):
+        return
+    if url.rpartition(":")[2] != head.id:
+        rewrites[url.lower().encode()] = f"{type(head).__name__}/{head.id}".encode()
+
+
+def _rewritten(found: re.Match[bytes], rewrites: dict[bytes, bytes]) -> bytes:
+    target = rewrites.get(found[2].lower())
+    return found[1] + target + b'"' if target is not None else found[0]
+
+
+def _conditional_references(body: bytes) -> list[str] | None:
+    """References of the form ``Type?query`` (https://hl7.org/fhir/R4/http.html#trules)."""
+    found: list[str] = []
+    at = body.find(b"?")
+    while at >= 0:
+        # A type's name is short: a quote further away does not start a reference.
+        start = body.rfind(b'"', max(0, at - 64), at)
+        end = body.find(b'"', at)
+        if start >= 14 and end >= 0 and _is_reference(body, start):
+            text = _conditional(body[start : end + 1])
+            if text is not None and text not in found:
+                found.append(text)
+        at = body.find(b"?", max(at, end) + 1)
+    return found or None
+
+
+def _is_reference(body: bytes, start: int) -> bool:
+    """Whether the string that starts at ``start`` is the value of an element ``reference``."""
+    if body[start - 13 : start] == b'"reference": ' or body[start - 12 : start] == b'"reference":':
+        return True
+    return _BEFORE_REFERENCE.search(body, max(0, start - 64), start) is not None
+
+
+@lru_cache(maxsize=10_000)
+def _conditional(string: bytes) -> str | None:
+    """The reference as text, url-decoded, where it is a conditional one. Few differ in a file."""
+    try:
+        text = unquote(_TEXT.decode(string))
+    except msgspec.DecodeError:
+        return None  # an escaped quote cut it short: no query has one
+    return text if _CONDITIONAL.fullmatch(text) else None

@@ -1,0 +1,548 @@
+"""What a FHIR R4 resource must look like to be taken, as types that check while they decode.
+
+Each resource is decoded once into one of these: what identifies it, and the shape of the elements
+that Silver reads. An object where R4 has a list, a text where it has a number, or a date that is
+none is refused here, with the element's path, because it would be silently null further on. What
+is not listed is not looked at. Shapes: https://hl7.org/fhir/R4/ (4.0.1).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Struct, defstruct
+
+from ingestion.sources import Reason
+
+#: A day that exists, leap years included, so that casting it never fails.
+_DAY: Final = (
+    r"(?:\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])"
+    r"|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
+    r"|(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)"
+)
+#: dateTime of R4 (https://hl7.org/fhir/R4/datatypes.html#dateTime), and what many systems write in
+#: its place: without seconds, without an offset.
+_DATE_TIME: Final = (
+    rf"^(?:{_DAY}(?:T(?:[01]\d|2[0-3]):[0-5]\d(?::(?:[0-5]\d|60)(?:\.\d+)?)?"
+    r"(?:Z|[+-](?:0\d|1[0-4]):[0-5]\d)?)?|\d{4}(?:-(?:0[1-9]|1[0-2]))?)\Z"
+)
+_OTHER_VERSION_PROFILE: Final = re.compile(
+    r"//hl7\.org/fhir/(?:DSTU2|STU3|R5|R6|1\.0|3\.0|5\.0|6\.0)/|//fhir\.org/guides/argonaut/",
+    re.IGNORECASE,
+)
+_PROFILES_KEPT: Final = 10_000
+
+Text = str | None
+Date = Annotated[str, msgspec.Meta(pattern=_DATE_TIME)] | None
+#: An element that R4 does not have, but another version of FHIR has in this place.
+OtherVersion: TypeAlias = None
+
+
+#: Profiles seen so far: data names few, and names them on every resource.
+_r4_profiles: set[str] = set()
+
+
+def _check_profile(url: str) -> None:
+    if _OTHER_VERSION_PROFILE.search(url):
+        raise ValueError("Another version's profile")
+    if len(_r4_profiles) < _PROFILES_KEPT:
+        _r4_profiles.add(url)
+
+
+class Object(Struct, gc=False):
+    """Any JSON object; its content is not looked at."""
+
+
+Objects = list[Object] | None
+
+
+class Reference(Struct, gc=False):
+    reference: Text = None
+
+
+class CodeableConcept(Struct, gc=False):
+    coding: Objects = None
+    text: Text = None
+
+
+class Period(Struct, gc=False):
+    start: Date = None
+    end: Date = None
+
+
+class Quantity(Struct, gc=False):
+    value: float | None = None
+
+
+class Meta(Struct, gc=False):
+    versionId: Text = None  # noqa: N815 - FHIR's own names
+    lastUpdated: Date = None  # noqa: N815
+    profile: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.profile is not None:
+            for url in self.profile:
+                if url not in _r4_profiles:
+                    _check_profile(url)
+
+
+class Resource(Struct, tag_field="resourceType", gc=False):
+    """What every resource has."""
+
+    id: Text = None
+    meta: Meta | None = None
+
+
+class Identified(Resource):
+    identifier: Objects = None
+
+
+class Patient(Resource):
+    identifier: Objects = None
+    name: Objects = None
+    birthDate: Date = None  # noqa: N815
+    deceasedDateTime: Date = None  # noqa: N815
+    deceasedBoolean: bool | None = None  # noqa: N815
+    address: Objects = None
+    gender: Text = None
+    extension: Objects = None
+    animal: OtherVersion = None
+
+
+class Encounter(Resource, rename={"class_": "class"}):
+    identifier: Objects = None
+    status: Text = None
+    class_: Object | None = None
+    type: list[CodeableConcept] | None = None
+    subject: Reference | None = None
+    period: Period | None = None
+    reasonCode: list[CodeableConcept] | None = None  # noqa: N815
+    participant: Objects = None
+    serviceProvider: Reference | None = None  # noqa: N815
+    reason: OtherVersion = None
+    patient: OtherVersion = None
+    actualPeriod: OtherVersion = None  # noqa: N815
+
+
+class Condition(Resource):
+    clinicalStatus: CodeableConcept | None = None  # noqa: N815
+    code: CodeableConcept | None = None
+    subject: Reference | None = None
+    encounter: Reference | None = None
+    onsetDateTime: Date = None  # noqa: N815
+    onsetPeriod: Period | None = None  # noqa: N815
+    abatementDateTime: Date = None  # noqa: N815
+    abatementPeriod: Period | None = None  # noqa: N815
+    recordedDate: Date = None  # noqa: N815
+    context: OtherVersion = None
+    patient: OtherVersion = None
+    assertedDate: OtherVersion = None  # noqa: N815
+    dateRecorded: OtherVersion = None  # noqa: N815
+
+
+class Component(Struct, gc=False):
+    code: CodeableConcept | None = None
+    valueQuantity: Quantity | None = None  # noqa: N815
+    valueCodeableConcept: CodeableConcept | None = None  # noqa: N815
+    valueInteger: int | None = None  # noqa: N815
+    valueString: Text = None  # noqa: N815
+
+
+class Observation(Resource):
+    status: Text = None
+    category: list[CodeableConcept] | None = None
+    code: CodeableConcept | None = None
+    subject: Reference | None = None
+    encounter: Reference | None = None
+    effectiveDateTime: Date = None  # noqa: N815
+    effectivePeriod: Period | None = None  # noqa: N815
+    issued: Date = None
+    valueQuantity: Quantity | None = None  # noqa: N815
+    valueCodeableConcept: CodeableConcept | None = None  # noqa: N815
+    valueString: Text = None  # noqa: N815
+    valueInteger: int | None = None  # noqa: N815
+    valueBoolean: bool | None = None  # noqa: N815
+    valueDateTime: Date = None  # noqa: N815
+    component: list[Component] | None = None
+    context: OtherVersion = None
+    comments: OtherVersion = None
+
+
+class Procedure(Resource):
+    status: Text = None
+    code: CodeableConcept | None = None
+    subject: Reference | None = None
+    encounter: Reference | None = None
+    performedDateTime: Date = None  # noqa: N815
+    performedPeriod: Period | None = None  # noqa: N815
+    context: OtherVersion = None
+    occurrenceDateTime: OtherVersion = None  # noqa: N815
+    occurrencePeriod: OtherVersion = None  # noqa: N815
+
+
+class DispenseRequest(Struct, gc=False):
+    validityPeriod: Period | None = None  # noqa: N815
+    expectedSupplyDuration: Quantity | None = None  # noqa: N815
+
+
+class MedicationRequest(Resource):
+    status: Text = None
+    intent: Text = None
+    medicationCodeableConcept: CodeableConcept | None = None  # noqa: N815
+    medicationReference: Reference | None = None  # noqa: N815
+    subject: Reference | None = None
+    encounter: Reference | None = None
+    authoredOn: Date = None  # noqa: N815
+    dosageInstruction: Objects = None  # noqa: N815
+    dispenseRequest: DispenseRequest | None = None  # noqa: N815
+    context: OtherVersion = None
+    medication: OtherVersion = None
+
+
+class MedicationDispense(Resource):
+    medicationCodeableConcept: CodeableConcept | None = None  # noqa: N815
+    subject: Reference | None = None
+    authorizingPrescription: list[Reference] | None = None  # noqa: N815
+    daysSupply: Quantity | None = None  # noqa: N815
+    whenPrepared: Date = None  # noqa: N815
+    whenHandedOver: Date = None  # noqa: N815
+    medication: OtherVersion = None
+
+
+class Content(Struct, gc=False):
+    attachment: Object | None = None
+
+
+class DocumentContext(Struct, gc=False):
+    encounter: list[Reference] | None = None
+    period: Period | None = None
+
+
+class DocumentReference(Resource, rename={"class_": "class"}):
+    status: Text = None
+    type: CodeableConcept | None = None
+    category: list[CodeableConcept] | None = None
+    subject: Reference | None = None
+    date: Date = None
+    content: list[Content] | None = None
+    context: DocumentContext | None = None
+    indexed: OtherVersion = None
+    class_: OtherVersion = None
+
+
+class DiagnosticReport(Resource):
+    status: Text = None
+    category: list[CodeableConcept] | None = None
+    code: CodeableConcept | None = None
+    subject: Reference | None = None
+    encounter: Reference | None = None
+    effectiveDateTime: Date = None  # noqa: N815
+    effectivePeriod: Period | None = None  # noqa: N815
+    issued: Date = None
+    result: list[Reference] | None = None
+    conclusion: Text = None
+    presentedForm: Objects = None  # noqa: N815
+    context: OtherVersion = None
+    codedDiagnosis: OtherVersion = None  # noqa: N815
+
+
+class ImagingStudy(Resource):
+    identifier: Objects = None
+    status: Text = None
+    modality: Objects = None
+    subject: Reference | None = None
+    encounter: Reference | None = None
+    started: Date = None
+    numberOfSeries: int | None = None  # noqa: N815
+    numberOfInstances: int | None = None  # noqa: N815
+    series: Objects = None
+    patient: OtherVersion = None
+    uid: OtherVersion = None
+
+
+_SHAPES: Final[dict[str, type[Resource]]] = {
+    shape.__name__: shape
+    for shape in (
+        Patient,
+        Encounter,
+        Condition,
+        Observation,
+        Procedure,
+        MedicationRequest,
+        MedicationDispense,
+        DocumentReference,
+        DiagnosticReport,
+        ImagingStudy,
+    )
+} | dict.fromkeys(("Practitioner", "Organization", "Location", "Device"), Identified)
+
+#: The resource types of R4, and those of R4B (4.3.0) that came on top.
+R4_TYPES: Final = frozenset(
+    [
+        "Account",
+        "ActivityDefinition",
+        "AdverseEvent",
+        "AllergyIntolerance",
+        "Appointment",
+        "AppointmentResponse",
+        "AuditEvent",
+        "Basic",
+        "Binary",
+        "BiologicallyDerivedProduct",
+        "BodyStructure",
+        "Bundle",
+        "CapabilityStatement",
+        "CarePlan",
+        "CareTeam",
+        "CatalogEntry",
+        "ChargeItem",
+        "ChargeItemDefinition",
+        "Claim",
+        "ClaimResponse",
+        "ClinicalImpression",
+        "CodeSystem",
+        "Communication",
+        "CommunicationRequest",
+        "CompartmentDefinition",
+        "Composition",
+        "ConceptMap",
+        "Condition",
+        "Consent",
+        "Contract",
+        "Coverage",
+        "CoverageEligibilityRequest",
+        "CoverageEligibilityResponse",
+        "DetectedIssue",
+        "Device",
+        "DeviceDefinition",
+        "DeviceMetric",
+        "DeviceRequest",
+        "DeviceUseStatement",
+        "DiagnosticReport",
+        "DocumentManifest",
+        "DocumentReference",
+        "EffectEvidenceSynthesis",
+        "Encounter",
+        "Endpoint",
+        "EnrollmentRequest",
+        "EnrollmentResponse",
+        "EpisodeOfCare",
+        "EventDefinition",
+        "Evidence",
+        "EvidenceVariable",
+        "ExampleScenario",
+        "ExplanationOfBenefit",
+        "FamilyMemberHistory",
+        "Flag",
+        "Goal",
+        "GraphDefinition",
+        "Group",
+        "GuidanceResponse",
+        "HealthcareService",
+        "ImagingStudy",
+        "Immunization",
+        "ImmunizationEvaluation",
+        "ImmunizationRecommendation",
+        "ImplementationGuide",
+        "InsurancePlan",
+        "Invoice",
+        "Library",
+        "Linkage",
+        "List",
+        "Location",
+        "Measure",
+        "MeasureReport",
+        "Media",
+        "Medication",
+        "MedicationAdministration",
+        "MedicationDispense",
+        "MedicationKnowledge",
+        "MedicationRequest",
+        "MedicationStatement",
+        "MedicinalProduct",
+        "MedicinalProductAuthorization",
+        "MedicinalProductContraindication",
+        "MedicinalProductIndication",
+        "MedicinalProductIngredient",
+        "MedicinalProductInteraction",
+        "MedicinalProductManufactured",
+        "MedicinalProductPackaged",
+        "MedicinalProductPharmaceutical",
+        "MedicinalProductUndesirableEffect",
+        "MessageDefinition",
+        "MessageHeader",
+        "MolecularSequence",
+        "NamingSystem",
+        "NutritionOrder",
+        "Observation",
+        "ObservationDefinition",
+        "OperationDefinition",
+        "OperationOutcome",
+        "Organization",
+        "OrganizationAffiliation",
+        "Parameters",
+        "Patient",
+        "PaymentNotice",
+        "PaymentReconciliation",
+        "Person",
+        "PlanDefinition",
+        "Practitioner",
+        "PractitionerRole",
+        "Procedure",
+        "Provenance",
+        "Questionnaire",
+        "QuestionnaireResponse",
+        "RelatedPerson",
+        "RequestGroup",
+        "ResearchDefinition",
+        "ResearchElementDefinition",
+        "ResearchStudy",
+        "ResearchSubject",
+        "RiskAssessment",
+        "RiskEvidenceSynthesis",
+        "Schedule",
+        "SearchParameter",
+        "ServiceRequest",
+        "Slot",
+        "Specimen",
+        "SpecimenDefinition",
+        "StructureDefinition",
+        "StructureMap",
+        "Subscription",
+        "Substance",
+        "SubstanceNucleicAcid",
+        "SubstancePolymer",
+        "SubstanceProtein",
+        "SubstanceReferenceInformation",
+        "SubstanceSourceMaterial",
+        "SubstanceSpecification",
+        "SupplyDelivery",
+        "SupplyRequest",
+        "Task",
+        "TerminologyCapabilities",
+        "TestReport",
+        "TestScript",
+        "ValueSet",
+        "VerificationResult",
+        "VisionPrescription",
+        "AdministrableProductDefinition",
+        "Citation",
+        "ClinicalUseDefinition",
+        "EvidenceReport",
+        "Ingredient",
+        "ManufacturedItemDefinition",
+        "MedicinalProductDefinition",
+        "NutritionProduct",
+        "PackagedProductDefinition",
+        "RegulatedAuthorization",
+        "SubscriptionStatus",
+        "SubscriptionTopic",
+        "SubstanceDefinition",
+    ]
+)
+
+#: Resource types that only DSTU2, STU3, R5 or R6 have.
+OTHER_VERSION_TYPES: Final = frozenset(
+    [
+        "BodySite",
+        "Conformance",
+        "DataElement",
+        "DeviceComponent",
+        "DeviceUseRequest",
+        "DiagnosticOrder",
+        "EligibilityRequest",
+        "EligibilityResponse",
+        "ExpansionProfile",
+        "ImagingManifest",
+        "ImagingObjectSelection",
+        "MedicationOrder",
+        "Order",
+        "OrderResponse",
+        "ProcedureRequest",
+        "ProcessRequest",
+        "ProcessResponse",
+        "ReferralRequest",
+        "Sequence",
+        "ServiceDefinition",
+        "ActorDefinition",
+        "ArtifactAssessment",
+        "BiologicallyDerivedProductDispense",
+        "ConditionDefinition",
+        "DeviceAlert",
+        "DeviceAssociation",
+        "DeviceDispense",
+        "DeviceUsage",
+        "EncounterHistory",
+        "FormularyItem",
+        "GenomicStudy",
+        "ImagingSelection",
+        "InventoryItem",
+        "InventoryReport",
+        "MolecularDefinition",
+        "NutritionIntake",
+        "Permission",
+        "PersonalRelationship",
+        "RequestOrchestration",
+        "Requirements",
+        "TestPlan",
+        "Transport",
+    ]
+)
+
+
+def _head_types() -> Any:
+    """One type for each resource type, told apart by ``resourceType``."""
+    heads = [
+        defstruct(name, [], bases=(_SHAPES.get(name, Resource),), tag=name, gc=False)
+        for name in sorted(R4_TYPES)
+    ]
+    union: Any = heads[0]
+    for head in heads[1:]:
+        union |= head
+    return union
+
+
+_PLACE: Final = re.compile(r" - at `\$\.?(?P<path>[^`]*)`\Z")
+#: Shapes that are wrong in R4 because they are right in another version.
+_OTHER_VERSION_SHAPES: Final = re.compile(
+    r"Expected `null`, got "
+    r"|Expected `object \| null`, got `str` - at `\$\.(?:clinicalStatus|class)`"
+    r"|Expected `object \| null`, got `array` - at `\$\.(?:class|context)`"
+    r"|Expected `array \| null`, got `object` - at `\$\.context\.encounter`"
+    r"|Another version's profile"
+)
+_SHAPE: Final = re.compile(
+    r"Expected `(?:[^`]*(?:object|array)[^`]*`, got|[^`]*`, got `(?:object|array))"
+)
+
+
+_IS_DATE: Final = re.compile(_DATE_TIME)
+
+
+def is_date(value: str) -> bool:
+    """Whether ``value`` is a date, partial date or date with time that exists."""
+    return _IS_DATE.search(value) is not None
+
+
+def refusal(error: msgspec.ValidationError) -> tuple[Reason, str]:
+    """Why a resource does not have the shape of R4: reason and detail, without any of its values."""
+    text = str(error)
+    place = _PLACE.search(text)
+    path = place["path"] if place else ""
+    if path == "resourceType" or "`resourceType`" in text:
+        if text.startswith("Object missing"):
+            return Reason.MISSING_RESOURCE_TYPE, "The resource has no resourceType."
+        return Reason.UNKNOWN_RESOURCE_TYPE, "resourceType is none of FHIR R4."
+    if _OTHER_VERSION_SHAPES.search(text):
+        return Reason.FHIR_VERSION, f"`{path}` is written as in another version than FHIR R4."
+    if "matching regex" in text:
+        return Reason.INVALID_VALUE, f"`{path}` is not a date that exists."
+    said = text[: place.start()] if place else text
+    reason = Reason.WRONG_SHAPE if _SHAPE.match(text) else Reason.INVALID_VALUE
+    return reason, f"{said} at `{path}`." if path else f"{said}."
+
+
+#: Decodes a resource into its :class:`Resource`; ``type(head).__name__`` is the resource type.
+RESOURCE: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(_head_types())
