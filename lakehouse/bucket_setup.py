@@ -265,8 +265,8 @@ def set_up(environ: Mapping[str, str]) -> list[str]:
     """
     mode = environ.get("OBJECT_STORE_ADMIN", "auto")
     endpoint = urlsplit(environ["OBJECT_STORE_ENDPOINT"])
-    folder = Path(environ.get("LAKEHOUSE_SECRETS", "/secrets"))
-    own = {"LAKEHOUSE_SECRETS": str(folder), **_files(folder / "buckets"), **environ}
+    folder = Path(environ.get("KEYS_FOLDER", "/secrets"))
+    own = {**_files(folder / "buckets"), **environ}
 
     def key(prefix: str, access: str, secret: str) -> Key:
         return Key(secrets.read(f"{prefix}_{access}", own), secrets.read(f"{prefix}_{secret}", own))

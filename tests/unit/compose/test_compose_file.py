@@ -1,0 +1,230 @@
+"""Holds what the compose file promises: rights, ports, secrets, limits, health, pinned images.
+
+Where Docker Compose is installed its own reading of the file is tested too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lakehouse import secrets
+from lakehouse.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[3]
+FILE = ROOT / "docker-compose.yml"
+VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+JOBS = {"secrets", "buckets", "databases", "migrations", "superset-bootstrap", "lakehouse"}
+#: What a service may read: its folder of the secrets volume.
+SECRET_FOLDERS = {
+    "minio": {"minio"},
+    "postgres": {"postgres"},
+    "buckets": {"buckets", "platform", "dagster", "logins"},
+    "databases": {"databases"},
+    "migrations": {"platform"},
+    "superset-bootstrap": {"superset", "superset-users"},
+    "code-location": {"platform"},
+    "dagster-webserver": {"dagster"},
+    "dagster-daemon": {"dagster"},
+    "superset": {"superset"},
+    "hub": {"hub"},
+    "lakehouse": {"platform", "logins"},
+    "proxy": {"proxy"},
+}
+EIGHT_GIB = 8 * 1024**3
+
+
+def read_by_yaml() -> dict[str, Any]:
+    text = VARIABLE.sub(lambda match: match[2] or "", FILE.read_text(encoding="utf-8"))
+    return dict(yaml.safe_load(text))
+
+
+def read_by_compose() -> dict[str, Any]:
+    if not shutil.which("docker"):
+        pytest.skip("Docker Compose is not installed")
+    command = ["docker", "compose", "-f", str(FILE), "--env-file", "/dev/null", "--profile", "*"]
+    result = subprocess.run(
+        [*command, "config", "--format", "json"],
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode and "is not a docker command" in result.stderr:
+        pytest.skip("Docker Compose is not installed")
+    assert result.returncode == 0, result.stderr
+    return dict(json.loads(result.stdout))
+
+
+@pytest.fixture(params=["yaml", "compose"])
+def compose(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return read_by_yaml() if request.param == "yaml" else read_by_compose()
+
+
+def host_address(port: Any) -> str:
+    return str(port["host_ip"]) if isinstance(port, dict) else str(port).split(":")[0]
+
+
+def mounts(service: dict[str, Any]) -> list[dict[str, Any]]:
+    return [volume for volume in service.get("volumes", []) if isinstance(volume, dict)]
+
+
+def in_bytes(limit: Any) -> int:
+    match = re.fullmatch(r"(\d+)([mg]?)", str(limit))
+    assert match, limit
+    return int(match[1]) * {"": 1, "m": 1024**2, "g": 1024**3}[match[2]]
+
+
+def test_every_service_of_the_specification_is_there(compose: dict[str, Any]) -> None:
+    assert set(compose["services"]) == {*SECRET_FOLDERS, "secrets"}
+
+
+def test_every_container_is_an_ordinary_user_without_rights(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        user = str(service.get("user", ""))
+        assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user), name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "no-new-privileges:true" in service["security_opt"], name
+        assert not service.get("cap_add"), name
+        assert not service.get("privileged"), name
+        assert service["read_only"] is True, name
+        assert service["init"] is True, name
+
+
+def test_no_container_sees_the_docker_socket(compose: dict[str, Any]) -> None:
+    assert "docker.sock" not in json.dumps(compose)
+
+
+def test_ports_are_on_this_machine_only(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        for port in service.get("ports", []):
+            assert host_address(port) == "127.0.0.1", name
+
+
+def test_the_stores_network_reaches_nothing_outside(compose: dict[str, Any]) -> None:
+    assert set(compose["networks"]) == {"front", "back"}
+    assert compose["networks"]["back"]["internal"] is True
+    assert list(compose["services"]["postgres"]["networks"]) == ["back"]
+
+
+def test_no_secret_is_in_an_environment(compose: dict[str, Any]) -> None:
+    names = {secret.name for secret in secrets.SECRETS}
+    for name, service in compose["services"].items():
+        for variable, value in service.get("environment", {}).items():
+            if variable.endswith("_FILE"):
+                assert str(value).startswith(("/run/", "/secrets/")), (name, variable)
+            elif name == "secrets":
+                assert variable in names and not value, variable
+            else:
+                assert variable not in names, (name, variable)
+                assert not re.search("PASSWORD|SECRET|_KEY$", variable), (name, variable)
+
+
+def test_secrets_reach_only_who_needs_them(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        if name == "secrets":
+            continue
+        folders = set()
+        for mount in mounts(service):
+            if mount["source"] != "secrets":
+                continue
+            folders.add(mount["volume"]["subpath"])
+            handed_out = name == "buckets" and mount["volume"]["subpath"] != "buckets"
+            assert handed_out or mount["read_only"] is True, name
+        assert folders == SECRET_FOLDERS[name], name
+
+
+def test_every_secret_file_named_is_one_that_its_service_is_given(compose: dict[str, Any]) -> None:
+    given: dict[str, set[str]] = {}
+    for secret in secrets.SECRETS:
+        for audience in secret.audiences:
+            given.setdefault(audience, set()).add(secret.file_name)
+    keys = {"object_store", "dagster_store"}
+    given["platform"] |= {f"{key}_{part}_key" for key in keys for part in ("access", "secret")}
+    given["dagster"] |= {f"dagster_store_{part}_key" for part in ("access", "secret")}
+    for name, service in compose["services"].items():
+        if name in ("secrets", "buckets"):
+            continue
+        folders = {
+            mount["target"]: mount.get("volume", {}).get("subpath") for mount in mounts(service)
+        }
+        for variable, value in service.get("environment", {}).items():
+            if variable.endswith("_FILE"):
+                path = Path(str(value))
+                assert path.name in given[str(folders[str(path.parent)])], (name, variable)
+
+
+def test_memory_limits_fit_a_machine_of_eight_gibibytes(compose: dict[str, Any]) -> None:
+    limits = {name: in_bytes(service["mem_limit"]) for name, service in compose["services"].items()}
+    lasting = sum(limit for name, limit in limits.items() if name not in JOBS and name != "proxy")
+    assert lasting <= EIGHT_GIB * 0.95
+
+
+def test_lasting_services_restart_have_health_and_stop_in_order(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        if name in JOBS:
+            assert service["restart"] == "no", name
+            continue
+        assert service["restart"] == "unless-stopped", name
+        assert service["stop_grace_period"], name
+        if name != "proxy":
+            assert service["healthcheck"]["test"], name
+
+
+def test_every_job_is_waited_for(compose: dict[str, Any]) -> None:
+    waited = {
+        needed
+        for service in compose["services"].values()
+        for needed, how in service.get("depends_on", {}).items()
+        if how["condition"] == "service_completed_successfully"
+    }
+    assert waited == JOBS - {"lakehouse"}
+
+
+def test_images_are_pinned_and_own_ones_are_built_here(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        tag = service["image"].rpartition(":")[2]
+        assert re.search(r"\d", tag) or service.get("build"), name
+        assert tag != "latest", name
+
+
+def test_dockerfiles_install_by_hash_run_as_a_user_and_hold_no_address() -> None:
+    files = list((ROOT / "docker").rglob("Dockerfile"))
+    assert len(files) == 2
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        assert "--require-hashes" in text
+        assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
+        assert len(re.findall(r"^FROM ", text, re.MULTILINE)) == 2
+        assert "http" not in re.sub(r"#.*", "", text)
+        assert not re.search(r"PASSWORD|SECRET|TOKEN", text)
+
+
+def test_the_example_lists_every_variable_and_nothing_else() -> None:
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE))
+    in_compose = {match[1] for match in VARIABLE.finditer(FILE.read_text(encoding="utf-8"))}
+    in_settings = {
+        str(field.validation_alias or name).upper() for name, field in Settings.model_fields.items()
+    }
+    assert listed == in_compose | in_settings | {secret.name for secret in secrets.SECRETS}
+
+
+def test_defaults_of_the_example_are_those_of_the_compose_file() -> None:
+    example = dict(
+        re.findall(
+            r"^([A-Z][A-Z0-9_]+)=(.+)$",
+            (ROOT / ".env.example").read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
+    )
+    for match in VARIABLE.finditer(FILE.read_text(encoding="utf-8")):
+        assert (match[2] or "") == example.get(match[1], ""), match[1]
