@@ -43,7 +43,12 @@ def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[obj
     )
     for index, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], (int, float)) for row in rows)
-        drawn.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        drawn.add_column(
+            name,
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=numeric or index == 0,
+        )
     for row in rows:
         drawn.add_row(*[_cell(value) for value in row])
     return drawn
