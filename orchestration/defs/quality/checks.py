@@ -21,7 +21,8 @@ def check_spec(layer: Layer, rule: Rule) -> dg.AssetCheckSpec:
         name=rule.name,
         asset=[layer, rule.table],
         blocking=rule.severity == "error",
-        description=f"{rule.requirement}. {rule.why}" + (f" ({rule.source})" if rule.source else ""),
+        description=f"{rule.requirement}. {rule.why}"
+        + (f" ({rule.source})" if rule.source else ""),
         additional_deps=_AFTER_SILVER if layer == "bronze" else None,
     )
 

@@ -12,9 +12,10 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 
 from lakehouse import dbt_runner, lake
-from lakehouse.errors import BuildError
+from lakehouse.errors import BuildError, QualityError
 from lakehouse.metadata import builds
 from lakehouse.platform import Platform
+from lakehouse.progress import report
 from orchestration.metadata import table_metadata
 from orchestration.resources import PlatformResource
 from orchestration.vocabulary import (
@@ -109,12 +110,11 @@ def silver(context: dg.AssetExecutionContext, platform: PlatformResource) -> Eve
         )
         status = "failed"
         try:
-            done = _run_dbt(opened, SILVER_SELECT, full_refresh=full_refresh)
-            status = "succeeded"
+            done = _run_dbt(opened, "silver", SILVER_SELECT, full_refresh=full_refresh)
+            status = "failed" if _incomplete(done) else "succeeded"
         finally:
-            snapshot = _snapshot(opened)
             builds.finish_build(
-                opened.engine, build.build_id, status, snapshot, actor="dagster:silver"
+                opened.engine, build.build_id, status, _snapshot(opened), actor="dagster:silver"
             )
     context.log.info("Build %s took in %d submissions.", build.build_id, len(build.pending))
     yield from _events(opened, done, SILVER_SPECS, SILVER_TESTS)
@@ -130,21 +130,36 @@ def gold(platform: PlatformResource) -> Events:
     """Build Gold and the marts from Silver."""
     opened = platform.open()
     with lake.layer_lock(opened.settings, "gold", "marts"):
-        done = _run_dbt(opened, GOLD_SELECT, full_refresh=False)
+        done = _run_dbt(opened, "gold", GOLD_SELECT)
     yield from _events(opened, done, GOLD_SPECS, GOLD_TESTS)
 
 
-def _run_dbt(platform: Platform, select: str, *, full_refresh: bool) -> dbt_runner.DbtReport:
+def _run_dbt(
+    platform: Platform, stage: str, select: str, *, full_refresh: bool = False
+) -> dbt_runner.DbtReport:
     """One dbt build; a failed model raises, a failed test does not (its check says so)."""
-    done = dbt_runner.build(platform.settings, select=select, full_refresh=full_refresh)
+
+    def tell(node: dbt_runner.DbtNode) -> None:
+        if node.resource_type == "model":
+            report(stage, node.name, f"{node.status}, {node.seconds:.2f} s")
+
+    done = dbt_runner.build(
+        platform.settings, select=select, full_refresh=full_refresh, on_event=tell
+    )
     broken = [node for node in done.nodes if node.status == "error"]
     if broken:
-        first = broken[0]
         raise BuildError(
-            f"dbt: {len(broken)} node(s) failed, first {first.name}: {first.message}",
-            hint="The other models are unchanged or complete; mend the cause and run again.",
+            f"dbt: {len(broken)} node(s) failed, first {broken[0].name}: {broken[0].message}",
+            hint="Each table is either as before or complete; mend the cause and run again.",
         )
     return done
+
+
+def _incomplete(done: dbt_runner.DbtReport) -> list[dbt_runner.DbtNode]:
+    """Models that dbt left out because a test above them failed."""
+    return [
+        node for node in done.nodes if node.status == "skipped" and node.resource_type == "model"
+    ]
 
 
 def _snapshot(platform: Platform) -> int:
@@ -167,8 +182,11 @@ def _events(
     }
     with lake.connect(platform.settings, read_only=True) as connection:
         snapshot = lake.snapshot_id(connection)
+        skipped = {node.name for node in _incomplete(done)}
         for spec in specs:
             schema, table = spec.key.path
+            if table in skipped:
+                continue
             yield dg.MaterializeResult(
                 asset_key=spec.key,
                 metadata={
@@ -179,15 +197,27 @@ def _events(
             )
     for unique_id, check in tests.items():
         node = nodes.get(unique_id)
-        if node is None:
-            raise BuildError(f"dbt did not run the test {check.name}.")
-        severity = str(MANIFEST["nodes"][unique_id]["config"].get("severity", "error")).lower()
-        yield dg.AssetCheckResult(
-            asset_key=check.asset_key,
-            check_name=check.name,
-            passed=node.status == "pass",
-            severity=(
-                dg.AssetCheckSeverity.ERROR if severity == "error" else dg.AssetCheckSeverity.WARN
-            ),
-            metadata={"failing_rows": node.failures or 0, "seconds": round(node.seconds, 3)},
+        if node is not None and node.status != "skipped":
+            yield _test_result(unique_id, check, node)
+    left_out = _incomplete(done)
+    if left_out:
+        failed = ", ".join(node.name for node in done.nodes if node.status == "fail")
+        raise QualityError(
+            f"{len(left_out)} model(s) were left out because dbt test(s) failed: {failed}.",
+            hint="Withdraw or correct the drop that brought the rows, then run again.",
         )
+
+
+def _test_result(
+    unique_id: str, check: dg.AssetCheckSpec, node: dbt_runner.DbtNode
+) -> dg.AssetCheckResult:
+    severity = str(MANIFEST["nodes"][unique_id]["config"].get("severity", "error")).lower()
+    return dg.AssetCheckResult(
+        asset_key=check.asset_key,
+        check_name=check.name,
+        passed=node.status == "pass",
+        severity=(
+            dg.AssetCheckSeverity.ERROR if severity == "error" else dg.AssetCheckSeverity.WARN
+        ),
+        metadata={"failing_rows": node.failures or 0, "seconds": round(node.seconds, 3)},
+    )
