@@ -119,8 +119,7 @@ def _date_boundary(value: str, high: bool) -> str:
         )
     last = f"strftime(last_day(try_cast({value} || '-01' as date)), '%Y-%m-%d')"
     return (
-        f"case length({value}) when 4 then {value} || '-12-31' "
-        f"when 7 then {last} else {value} end"
+        f"case length({value}) when 4 then {value} || '-12-31' when 7 then {last} else {value} end"
     )
 
 

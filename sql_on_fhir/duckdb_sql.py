@@ -3,8 +3,8 @@
 How the statement is built:
 
 * One `from_json` with an explicit struct reads everything a view needs, so each resource is
-  parsed once, however many columns there are. It stands inside `unnest([…])`: otherwise DuckDB
-  pushes filters below the projection and with them parses every resource a second time.
+  parsed once, however many columns there are. The `random() >= 0` around it is always true: it
+  keeps DuckDB from pushing filters below the projection, which would parse a second time.
 * A forEach is an `unnest` in the select list, a unionAll a list of row structs that is unnested:
   no join, so rows stream and memory stays flat.
 * A collection is a LIST without nulls (or NULL, which is empty); a single value is NULL if empty.
@@ -177,14 +177,19 @@ class _Writer:
                 f"else {text} end"
             )
         shape = self._struct(self._shape(self.plan.resource))
-        lines = [f"    unnest([try(from_json({document}, {quoted(shape)}))]) as _resource"]
+        lines = [
+            f"    case when random() >= 0 then try(from_json({document}, {quoted(shape)})) end "
+            "as _resource"
+        ]
         if self.needs_text:
             lines.append(f"    {text} as _text")
         lines += [f"    src.{identifier(name)}" for name in source.passthrough]
         where = ""
         if not source.assume_type:
             # A cheap condition first, the exact one on the parsed resource.
-            where = f"\n  where contains({text}, {quoted(chr(34) + self.plan.resource_type + chr(34))})"
+            where = (
+                f"\n  where contains({text}, {quoted(chr(34) + self.plan.resource_type + chr(34))})"
+            )
         columns = ",\n".join(lines)
         return f"  select\n{columns}\n  from {source.relation} as src{where}"
 
@@ -207,10 +212,12 @@ class _Writer:
                     f"list_transform({items}, lambda {one}, {place}: "
                     f"{{'value': {one}, 'index': {place} - 1}})"
                 )
-                self.names[step.item] = f"{column}.\"value\""
+                self.names[step.item] = f'{column}."value"'
                 self.places[step.item] = f'coalesce({column}."index", 0)'
             if step.keep_empty:
-                items = self._let(items, lambda v: f"case when len({v}) > 0 then {v} else [null] end")
+                items = self._let(
+                    items, lambda v: f"case when len({v}) > 0 then {v} else [null] end"
+                )
         if step.blank is not None:
             items = f"case when {self._column(step.blank)} is null then [null] else {items} end"
         return step.item.name, items
@@ -229,7 +236,9 @@ class _Writer:
             return f"case when {self._column(value.variable)} is not null then {inner} end"
         type_ = column_type(cell)
         if isinstance(value, Nothing):
-            return f"cast([] as {type_}[])" if cell.definition.collection else f"cast(null as {type_})"
+            return (
+                f"cast([] as {type_}[])" if cell.definition.collection else f"cast(null as {type_})"
+            )
         if not cell.definition.collection:
             return self._converted(value, cell, self._sql(value, exact=self._exact(cell, value)))
         items = self._list(value, exact=self._exact(cell, value))
@@ -241,7 +250,7 @@ class _Writer:
 
     @staticmethod
     def _exact(cell: Cell, value: Expr) -> bool:
-        return value.kind == "decimal" and not column_type(cell) in ("double", "integer")
+        return value.kind == "decimal" and column_type(cell) not in ("double", "integer")
 
     def _converted(self, value: Expr, cell: Cell, sql: str) -> str:
         type_ = column_type(cell)
@@ -249,7 +258,9 @@ class _Writer:
             return sql if type_ == "varchar" else f"try_cast({sql} as {type_})"
         kind = value.kind
         if kind == "decimal" and type_ == "integer":
-            return self._let(sql, lambda v: f"case when {v} = trunc({v}) then try_cast({v} as integer) end")
+            return self._let(
+                sql, lambda v: f"case when {v} = trunc({v}) then try_cast({v} as integer) end"
+            )
         if _INNER_TYPES.get(kind, "varchar") == type_ and kind != "complex":
             return sql
         return f"try_cast({sql} as {type_})"
@@ -272,7 +283,9 @@ class _Writer:
         blank = f"[{self._struct_of(nulls)}]"
         return self._let(
             items,
-            lambda v: f"case when len({v}) > 0 then {made.replace('{items}', v, 1)} else {blank} end",
+            lambda v: (
+                f"case when len({v}) > 0 then {made.replace('{items}', v, 1)} else {blank} end"
+            ),
         )
 
     @staticmethod
@@ -383,8 +396,10 @@ class _Writer:
         self.needs_text = True
         return self._let(
             sql,
-            lambda v: f"case when ({v} >= '{{' or ({v} >= '[' and {v} < '\\')) and json_valid({v}) "
-            f"and not contains(_text, to_json({v})) then null else {v} end",
+            lambda v: (
+                f"case when ({v} >= '{{' or ({v} >= '[' and {v} < '\\')) and json_valid({v}) "
+                f"and not contains(_text, to_json({v})) then null else {v} end"
+            ),
         )
 
     def _decoded(self, type_: str, sql: str, *, exact: bool, plain: bool) -> str:
@@ -395,7 +410,10 @@ class _Writer:
         if kind == "integer":
             text = self._number_text(sql)
             return self._let(
-                text, lambda v: f"case when regexp_full_match({v}, '-?[0-9]+') then try_cast({v} as bigint) end"
+                text,
+                lambda v: (
+                    f"case when regexp_full_match({v}, '-?[0-9]+') then try_cast({v} as bigint) end"
+                ),
             )
         if kind == "decimal":
             self.needs_exact_numbers = self.needs_exact_numbers or exact
@@ -403,7 +421,8 @@ class _Writer:
             if not exact:
                 return f"try_cast({text} as double)"
             return self._let(
-                f"trim({text}, '\"')", lambda v: f"case when try_cast({v} as double) is not null then {v} end"
+                f"trim({text}, '\"')",
+                lambda v: f"case when try_cast({v} as double) is not null then {v} end",
             )
         if kind == "complex":
             return sql
@@ -475,9 +494,9 @@ class _Writer:
     def _kept(self, expr: Expr, *, exact: bool) -> str | None:
         """Expressions that hand on the value of their base unchanged."""
         if isinstance(expr, Pick):
-            picked = self._pick(expr, self._sql(expr.base, exact=exact))
-            first = self._first(expr, exact=exact)
-            return picked if first is None else f"coalesce({first}, {picked})"
+            return self._first(expr, exact=exact) or self._pick(
+                expr, self._sql(expr.base, exact=exact)
+            )
         if isinstance(expr, Guarded):
             criterion = self._condition(expr.criterion)
             return f"case when {criterion} then {self._sql(expr.base, exact=exact)} end"
@@ -506,9 +525,7 @@ class _Writer:
             return f"coalesce({parts})"
         return self._concat([self._list(part, exact=exact) for part in expr.parts])
 
-    def _lambda(
-        self, item: Variable, body: Expr, *, criterion: bool = False
-    ) -> tuple[str, str]:
+    def _lambda(self, item: Variable, body: Expr, *, criterion: bool = False) -> tuple[str, str]:
         """Parameters and body of a lambda over the items of a list."""
         name, place = self._fresh("x"), self._fresh("i")
         self.names[item] = name
@@ -518,27 +535,37 @@ class _Writer:
         return (f"{name}, {place}" if uses_place else name), sql
 
     def _first(self, expr: Pick, *, exact: bool) -> str | None:
-        """The first item of each list on the way: if there is one, it is the first of all.
+        """`first()` after several repeating elements, without building their lists.
 
-        It spares the lists that `first()` after several repeating elements would build.
+        The first item of each list on the way is the first of all, if it is there. If it is not,
+        a further one can only be there where one of these lists has more than one item.
         """
         field = expr.base
         if expr.at != "first" or not isinstance(field, Field) or not field.base.many:
             return None
-        place = self._first_place(field)
+        lists: list[str] = []
+        place = self._first_place(field, lists)
         if place is None:
             return None
-        return self._decoded(field.type, place, exact=exact, plain=False)
+        first = self._decoded(field.type, place, exact=exact, plain=False)
+        further = " or ".join(f"len({items}) > 1" for items in lists)
+        picked = self._pick(expr, self._sql(field, exact=exact))
+        return f"coalesce({first}, case when {further} then {picked} end)"
 
-    def _first_place(self, expr: Expr) -> str | None:
+    def _first_place(self, expr: Expr, lists: list[str]) -> str | None:
+        """The first item of each list on a path of elements; notes these lists."""
         if isinstance(expr, Variable):
             return self.names[expr]
         if not isinstance(expr, Field) or not self._shape(expr.base).is_struct:
             return None
-        owner = self._first_place(expr.base)
+        owner = self._first_place(expr.base, lists)
         if owner is None:
             return None
-        return f"{owner}.{_key(expr.key)}{'[1]' if expr.repeats else ''}"
+        place = f"{owner}.{_key(expr.key)}"
+        if not expr.repeats:
+            return place
+        lists.append(place)
+        return f"{place}[1]"
 
     def _pick(self, expr: Pick, base: str) -> str:
         if expr.at == "first":
@@ -547,9 +574,7 @@ class _Writer:
             return f"{base}[-1]"
         if isinstance(expr.at, Constant) and str(expr.at.value).isdigit():
             return f"{base}[{int(str(expr.at.value)) + 1}]"
-        if not isinstance(expr.at, Expr):
-            raise AssertionError(expr.at)
-        at = self._sql(expr.at)
+        at = self._sql(expr.at) if isinstance(expr.at, Expr) else "0"
         return self._let(at, lambda v: f"case when {v} >= 0 then {base}[{v} + 1] end")
 
     def _single(self, expr: Single, *, exact: bool) -> str:
@@ -559,8 +584,10 @@ class _Writer:
         key = "coalesce(_resource.id, '(without id)')"
         return self._let(
             self._sql(expr.base, exact=exact),
-            lambda v: f"case when len({v}) > 1 then error({quoted(f'{CARDINALITY}: {where}, ')} || "
-            f"len({v}) || {quoted(f' values in {resource}')} || {key}) else {v}[1] end",
+            lambda v: (
+                f"case when len({v}) > 1 then error({quoted(f'{CARDINALITY}: {where}, ')} || "
+                f"len({v}) || {quoted(f' values in {resource}')} || {key}) else {v}[1] end"
+            ),
         )
 
     def _as_resource(self, expr: AsResource) -> str:
@@ -647,12 +674,12 @@ class _Writer:
             other = self._sql(one)
             return self._let(
                 self._sql(many),
-                lambda v: f"case when len({v}) > 1 then ({other} is not null and false) "
-                f"else {self._equal_values(f'{v}[1]', other, expr)} end",
+                lambda v: (
+                    f"case when len({v}) > 1 then ({other} is not null and false) "
+                    f"else {self._equal_values(f'{v}[1]', other, expr)} end"
+                ),
             )
-        return self._equal_values(
-            self._sql(left, plain=plain), self._sql(right, plain=plain), expr
-        )
+        return self._equal_values(self._sql(left, plain=plain), self._sql(right, plain=plain), expr)
 
     def _equal_lists(self, expr: Equal) -> str:
         left, right = self._sql(expr.left), self._sql(expr.right)
@@ -687,16 +714,16 @@ class _Writer:
         return f"({left} {expr.operator} {right})"
 
     def _dates(self, operator: str, left: str, right: str, one: Expr, other: Expr) -> str:
-        keys = []
-        for sql, expr in ((left, one), (right, other)):
-            if isinstance(expr, Constant):
-                keys.append(quoted(boundaries.sort_key(str(expr.value), expr.kind)))
-            else:
-                keys.append(self._let(sql, lambda v, kind=expr.kind: boundaries.sort_key_sql(v, kind)))  # type: ignore[misc]
+        keys = [self._sort_key(left, one), self._sort_key(right, other)]
         return self._let(
             keys[0],
             lambda a: self._let(keys[1], lambda b: boundaries.compare_sql(operator, a, b)),
         )
+
+    def _sort_key(self, sql: str, expr: Expr) -> str:
+        if isinstance(expr, Constant):
+            return quoted(boundaries.sort_key(str(expr.value), expr.kind))
+        return self._let(sql, lambda v: boundaries.sort_key_sql(v, expr.kind))
 
     def _arithmetic(self, expr: Arithmetic) -> str:
         left, right = self._sql(expr.left), self._sql(expr.right)
@@ -712,7 +739,9 @@ class _Writer:
         if operator == "mod":
             return f"({left} % nullif({right}, 0))"
         if expr.type == "integer":
-            return f"try_cast(cast({left} as hugeint) {operator} cast({right} as hugeint) as bigint)"
+            return (
+                f"try_cast(cast({left} as hugeint) {operator} cast({right} as hugeint) as bigint)"
+            )
         # Binary fractions must not show: 0.1 + 0.2 is 0.3.
         return f"round(cast({left} as double) {operator} cast({right} as double), 10)"
 
@@ -731,8 +760,9 @@ class _Writer:
         one, place = self._fresh("e"), self._fresh("i")
         return self._let(
             items,
-            lambda v: f"list_filter({v}, lambda {one}, {place}: "
-            f"list_position({v}, {one}) = {place})",
+            lambda v: (
+                f"list_filter({v}, lambda {one}, {place}: list_position({v}, {one}) = {place})"
+            ),
         )
 
     def _distinct(self, expr: Distinct) -> str:
@@ -744,8 +774,9 @@ class _Writer:
         items = self._list(expr.collection)
         return self._let(
             item,
-            lambda v: f"case when {v} is not null "
-            f"then coalesce(list_contains({items}, {v}), false) end",
+            lambda v: (
+                f"case when {v} is not null then coalesce(list_contains({items}, {v}), false) end"
+            ),
         )
 
     def _set(self, expr: SetOperation) -> str:
@@ -795,7 +826,9 @@ class _Writer:
         self.needs_text = True
         seeds = self._list(expr.seeds)
         one, place = self._fresh("e"), self._fresh("i")
-        start = f"list_transform({seeds}, lambda {one}, {place}: {{'path': [{place}], 'node': {one}}})"
+        start = (
+            f"list_transform({seeds}, lambda {one}, {place}: {{'path': [{place}], 'node': {one}}})"
+        )
         depth = " + ".join(
             f"(length(_text) - length(replace(_text, {quoted(chr(34) + key + chr(34))}, ''))) "
             f"// {len(key) + 2}"

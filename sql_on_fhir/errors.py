@@ -57,7 +57,5 @@ class SourceError(SqlOnFhirError):
 
 
 def _located(message: str, view: str | None, where: str) -> str:
-    place = ", ".join(
-        part for part in (f"view {view!r}" if view else "", where) if part
-    )
+    place = ", ".join(part for part in (f"view {view!r}" if view else "", where) if part)
     return f"{place}: {message}" if place else message

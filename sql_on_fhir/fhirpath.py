@@ -89,9 +89,7 @@ class Binary:
     at: int
 
 
-Node = (
-    Literal | EmptySet | This | External | Member | Call | Indexer | Unary | Binary
-)
+Node = Literal | EmptySet | This | External | Member | Call | Indexer | Unary | Binary
 
 # Loosest first: https://hl7.org/fhirpath/N1/#operator-precedence
 _BINARY = (
@@ -218,10 +216,8 @@ class _Parser:
             if not (token.kind == "symbol" or word) or token.text not in _BINARY[level]:
                 return left
             self._take()
-            if token.text in ("is", "as"):
-                right = self._type_name()
-            else:
-                right = self._expression(level + 1)
+            is_type = token.text in ("is", "as")
+            right = self._type_name() if is_type else self._expression(level + 1)
             left = Binary(token.text, left, right, token.at)
 
     def _type_name(self) -> Node:
@@ -283,9 +279,7 @@ class _Parser:
 
     def _this(self, token: _Token) -> This:
         if token.text not in ("$this", "$index", "$total"):
-            raise self._error(
-                f"{token.text} is unknown; $this, $index and $total exist", token.at
-            )
+            raise self._error(f"{token.text} is unknown; $this, $index and $total exist", token.at)
         return This(token.text[1:], token.at)
 
     def _term(self) -> Node:

@@ -51,12 +51,52 @@ from sql_on_fhir.logical import (
 from sql_on_fhir.view import View
 
 _REFUSED = frozenset(
-    "aggregate as children comparable conformsTo convertsToBoolean convertsToDate "
-    "convertsToDateTime convertsToDecimal convertsToInteger convertsToQuantity convertsToString "
-    "convertsToTime descendants elementDefinition encode decode escape unescape htmlChecks "
-    "memberOf now precision repeat repeatAll resolve slice subsumedBy subsumes timeOfDay today "
-    "toQuantity type coalesce defineVariable sort hasTemplateIdOf checkModifiers sum min max avg "
-    "toChars lastIndexOf".split()
+    [
+        "aggregate",
+        "as",
+        "children",
+        "comparable",
+        "conformsTo",
+        "convertsToBoolean",
+        "convertsToDate",
+        "convertsToDateTime",
+        "convertsToDecimal",
+        "convertsToInteger",
+        "convertsToQuantity",
+        "convertsToString",
+        "convertsToTime",
+        "descendants",
+        "elementDefinition",
+        "encode",
+        "decode",
+        "escape",
+        "unescape",
+        "htmlChecks",
+        "memberOf",
+        "now",
+        "precision",
+        "repeat",
+        "repeatAll",
+        "resolve",
+        "slice",
+        "subsumedBy",
+        "subsumes",
+        "timeOfDay",
+        "today",
+        "toQuantity",
+        "type",
+        "coalesce",
+        "defineVariable",
+        "sort",
+        "hasTemplateIdOf",
+        "checkModifiers",
+        "sum",
+        "min",
+        "max",
+        "avg",
+        "toChars",
+        "lastIndexOf",
+    ]
 )
 _ENVIRONMENT = {
     "ucum": "http://unitsofmeasure.org",
@@ -426,15 +466,11 @@ class PathPlanner:
             raise self._error(f"a union of {left.type} and {right.type} is not supported", node)
         if left.kind == "complex":
             if left.type != right.type:
-                raise self._error(
-                    f"a union of {left.type} and {right.type} is not supported", node
-                )
+                raise self._error(f"a union of {left.type} and {right.type} is not supported", node)
             return self.combine([left, right])
         return self.combine([left, right], distinct=True)
 
-    def _same_kind(
-        self, left: Expr, right: Expr, node: fhirpath.Node
-    ) -> tuple[Expr, Expr]:
+    def _same_kind(self, left: Expr, right: Expr, node: fhirpath.Node) -> tuple[Expr, Expr]:
         """A string literal beside a date is read as a date: FHIR writes both the same way."""
         for one, other in ((left, right), (right, left)):
             if (
@@ -456,7 +492,9 @@ class PathPlanner:
         if isinstance(left, Nothing) or isinstance(right, Nothing):
             if not equivalent:
                 return Nothing("boolean", False)
-            exists = [Exists("boolean", False, e) for e in (left, right) if not isinstance(e, Nothing)]
+            exists = [
+                Exists("boolean", False, e) for e in (left, right) if not isinstance(e, Nothing)
+            ]
             return Not("boolean", False, exists[0]) if exists else Constant("boolean", False, True)
         left, right = self._same_kind(left, right, node)
         if "complex" in (left.kind, right.kind):
@@ -547,10 +585,8 @@ class PathPlanner:
         if isinstance(base, Nothing):
             return Nothing("boolean", False)
         of_type = Exists("boolean", False, self._of_type(base, type_, node))
-        if isinstance(base, Choice):
-            present = self._exists(base)
-        else:
-            present = Exists("boolean", False, self._one(base, node))
+        single = base if isinstance(base, Choice) else self._one(base, node)
+        present = self._exists(single)
         return Guarded("boolean", False, of_type, present)
 
     # functions
@@ -730,9 +766,7 @@ class PathPlanner:
         if isinstance(base, Nothing):
             return base
         item = Variable("Extension", False, self.new_name("x"), shape=base.shape)
-        same = Equal(
-            "boolean", False, self._field(item, "url", "uri", repeats=False), url
-        )
+        same = Equal("boolean", False, self._field(item, "url", "uri", repeats=False), url)
         return Filter("Extension", True, base, item, same, shape=base.shape)
 
     def _typed_text(self, node: fhirpath.Node, scope: Scope) -> Expr:
@@ -999,9 +1033,11 @@ _FUNCTIONS: dict[str, tuple[_Planner, int, int]] = {
         name: (_P._on_text, 1 if name == "substring" else len(kinds), len(kinds))
         for name, (_, kinds) in _ON_TEXT.items()
     },
-    **{name: (_P._on_number, 0, 0) for name in "abs ceiling exp floor ln sqrt truncate".split()},
-    **{name: (_P._on_number, 1, 1) for name in ("log", "power")},
+    **dict.fromkeys(
+        ["abs", "ceiling", "exp", "floor", "ln", "sqrt", "truncate"], (_P._on_number, 0, 0)
+    ),
+    **dict.fromkeys(("log", "power"), (_P._on_number, 1, 1)),
     "round": (_P._on_number, 0, 1),
-    **{name: (_P._conversion, 0, 0) for name in _CONVERSIONS},
+    **dict.fromkeys(_CONVERSIONS, (_P._conversion, 0, 0)),
 }
 _SUPPORTED = ", ".join(sorted(_FUNCTIONS))

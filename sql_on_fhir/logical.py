@@ -416,8 +416,7 @@ class Rows:
         for union in self.unions:
             branches = [branch.columns() for branch in union]
             columns += [
-                [cell for cells in same for cell in cells]
-                for same in zip(*branches, strict=False)
+                [cell for cells in same for cell in cells] for same in zip(*branches, strict=False)
             ]
         return columns
 

@@ -137,9 +137,7 @@ class _ViewPlanner:
         """ViewDefinition.where: the path must give a boolean."""
         expr = self._path(path, scope, "boolean")
         if expr.type != "boolean" and not isinstance(expr, Nothing):
-            self._note(
-                f"where needs a boolean: {path.text!r} gives {expr.type}", path.where
-            )
+            self._note(f"where needs a boolean: {path.text!r} gives {expr.type}", path.where)
         return self.paths.one(expr, path.text)
 
     # rows, step by step
@@ -151,9 +149,7 @@ class _ViewPlanner:
             over = self._path(select.for_each, at.scope)
         else:
             return None
-        item = Variable(
-            over.type, False, self._new_name("item"), not at.in_rows, shape=over.shape
-        )
+        item = Variable(over.type, False, self._new_name("item"), not at.in_rows, shape=over.shape)
         return Iterate(item, over, select.keep_empty, at.blank)
 
     def _inside(self, iterate: Iterate | None, at: _Blankable) -> _Blankable:
@@ -321,4 +317,3 @@ class _ViewPlanner:
                 f"{value.type}",
                 column.where,
             )
-

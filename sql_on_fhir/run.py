@@ -30,7 +30,7 @@ def run_view(
     Raises ViewDefinitionError or FhirPathError for the view, CardinalityError and SourceError
     for the data.
     """
-    con = con or duckdb.connect()
+    con = con or _connection()
     compiled, name = _prepared(view)
     with _source(con, name, compiled, paths) as failed, _as_own_errors(failed):
         con.execute(f"create temp table {name}_rows as {compiled.sql}")
@@ -48,12 +48,18 @@ def stream_view(
 
     The first batch may be empty: it is there for its schema. Raises as `run_view` does.
     """
-    con = con.cursor() if con else duckdb.connect()
+    con = con.cursor() if con else _connection()
     compiled, name = _prepared(view)
     with _source(con, name, compiled, paths) as failed, _as_own_errors(failed):
         reader = con.execute(compiled.sql).to_arrow_reader(rows_per_batch)
         yield pa.RecordBatch.from_pylist([], schema=reader.schema)
         yield from reader
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    con = duckdb.connect()
+    con.execute("set enable_progress_bar = false")
+    return con
 
 
 def _prepared(view: Mapping[str, Any] | str | bytes) -> tuple[CompiledView, str]:

@@ -8,9 +8,9 @@ import gzip
 import io
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Literal
+from typing import Any, BinaryIO, Literal
 
 import msgspec
 import pyarrow as pa
@@ -64,20 +64,25 @@ def resources_of(document: bytes, resource_type: str | None) -> Iterator[bytes]:
 
 
 @contextmanager
-def _opened(place: Place) -> Iterator[IO[bytes]]:
-    """The bytes of a file, decompressed by what they start with."""
-    with sys.stdin.buffer if place == "-" else Path(place).open("rb") as raw:
-        buffered = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
-        start = buffered.peek(4)[:4]
-        if start[:2] == b"\x1f\x8b":
-            yield gzip.open(buffered)  # type: ignore[misc]
-        elif start == b"\x28\xb5\x2f\xfd":
-            yield zstandard.ZstdDecompressor().stream_reader(buffered, read_across_frames=True)
+def _opened(place: Place) -> Iterator[BinaryIO]:
+    """The bytes of a file, decompressed by what they start with; standard input stays open."""
+    with ExitStack() as stack:
+        if place == "-":
+            raw: Any = io.BufferedReader(sys.stdin.buffer)  # type: ignore[type-var]
+            stack.callback(raw.detach)
         else:
-            yield buffered
+            raw = stack.enter_context(Path(place).open("rb"))
+        start = raw.peek(4)[:4]
+        stream: Any = raw
+        if start[:2] == b"\x1f\x8b":
+            stream = stack.enter_context(gzip.GzipFile(fileobj=raw))
+        elif start == b"\x28\xb5\x2f\xfd":
+            decompressor = zstandard.ZstdDecompressor()
+            stream = stack.enter_context(decompressor.stream_reader(raw, read_across_frames=True))
+        yield stream
 
 
-def _lines(stream: IO[bytes]) -> Iterator[bytes]:
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
     """Lines of any length, read in large blocks."""
     rest: list[bytes] = []
     while block := stream.read(_BLOCK):

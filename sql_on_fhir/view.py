@@ -16,10 +16,27 @@ from sql_on_fhir.errors import FhirPathError, SqlOnFhirError, ViewDefinitionErro
 _SQL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _TYPE_PREFIX = "http://hl7.org/fhir/StructureDefinition/"
 # ViewDefinition.constant.value[x]
-CONSTANT_TYPES = (
-    "base64Binary boolean canonical code date dateTime decimal id instant integer integer64 "
-    "oid positiveInt string time unsignedInt uri url uuid"
-).split()
+CONSTANT_TYPES = [
+    "base64Binary",
+    "boolean",
+    "canonical",
+    "code",
+    "date",
+    "dateTime",
+    "decimal",
+    "id",
+    "instant",
+    "integer",
+    "integer64",
+    "oid",
+    "positiveInt",
+    "string",
+    "time",
+    "unsignedInt",
+    "uri",
+    "url",
+    "uuid",
+]
 _DATE_FORMS = {
     "date": r"\d{4}(-\d\d(-\d\d)?)?",
     "dateTime": r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?)?)?",
@@ -110,7 +127,7 @@ def collect(view: Mapping[str, Any] | str | bytes) -> tuple[View | None, list[Sq
     return reader.view(), reader.problems
 
 
-class _Broken(Exception):  # noqa: N818 - it is a signal inside this module, reported elsewhere
+class _Broken(Exception):
     """Reading of one part stopped; its error is already noted."""
 
 
@@ -280,9 +297,7 @@ class _Reader:
     def _column(self, item: Mapping[str, Any], where: str) -> list[ColumnDefinition]:
         name = item.get("name")
         if not (isinstance(name, str) and _SQL_NAME.fullmatch(name)):
-            self._note(
-                f"{name!r} is not a column name: a letter, then letters, digits, _", where
-            )
+            self._note(f"{name!r} is not a column name: a letter, then letters, digits, _", where)
         collection = item.get("collection", False)
         if not isinstance(collection, bool):
             self._note("collection is true or false", f"{where}.collection")

@@ -20,7 +20,19 @@ _KINDS = {
     "time": "time",
 }
 TEXT_TYPES = frozenset(
-    "base64Binary canonical code id markdown oid string uri url uuid xhtml".split()
+    [
+        "base64Binary",
+        "canonical",
+        "code",
+        "id",
+        "markdown",
+        "oid",
+        "string",
+        "uri",
+        "url",
+        "uuid",
+        "xhtml",
+    ]
 )
 PRIMITIVES = frozenset(_KINDS) | TEXT_TYPES
 _LATER_BASES = {"integer64": "Element"}

@@ -391,7 +391,9 @@ def _arithmetic(operator: str, one: Item, other: Item) -> Items:
         "div": lambda: Decimal(int(a / b)),
         "mod": lambda: a % b,
     }[operator]()
-    return [Item("integer" if operator == "div" or (whole and operator != "/") else "decimal", result)]
+    return [
+        Item("integer" if operator == "div" or (whole and operator != "/") else "decimal", result)
+    ]
 
 
 def _distinct(items: Items) -> Items:
@@ -523,7 +525,12 @@ def _boundary(node: fhirpath.Call, given: Items, items: Items, scope: Scope) -> 
         return [Item(item.type, day + end)]
     zone = re.search(r"(Z|[+-]\d\d:\d\d)$", clock)
     offset = zone[0] if zone else ("-12:00" if high else "+14:00")
-    return [Item(item.type, f"{day}T{_full_clock(clock[: zone.start()] if zone else clock, high)}{offset}")]
+    return [
+        Item(
+            item.type,
+            f"{day}T{_full_clock(clock[: zone.start()] if zone else clock, high)}{offset}",
+        )
+    ]
 
 
 def _last_day(month: str) -> date:
@@ -565,6 +572,8 @@ FUNCTIONS: dict[str, Function] = {
     "startsWith": lambda node, given, items, scope: [
         Item("boolean", i.value.startswith(_argument(node, 0, items, scope))) for i in given
     ],
-    "length": lambda node, given, items, scope: [Item("integer", Decimal(len(i.value))) for i in given],
+    "length": lambda node, given, items, scope: [
+        Item("integer", Decimal(len(i.value))) for i in given
+    ],
     "upper": lambda node, given, items, scope: [Item("string", i.value.upper()) for i in given],
 }

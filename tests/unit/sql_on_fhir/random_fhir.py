@@ -98,12 +98,18 @@ class RandomFhir:
             if not types:
                 continue
             chosen = self.random.choice(types)
-            key = definitions.choice_key(element.name, chosen) if element.is_choice else element.name
-            made[key] = self._broken() if self._often(0.04) else self._element(element, chosen, depth)
+            key = (
+                definitions.choice_key(element.name, chosen) if element.is_choice else element.name
+            )
+            made[key] = (
+                self._broken() if self._often(0.04) else self._element(element, chosen, depth)
+            )
             if definitions.kind_of(chosen) != "complex" and self._often(0.1):
-                made[f"_{key}"] = [{"extension": [{"url": _URLS[0], "valueCode": "x"}]}] if (
-                    element.many
-                ) else {"id": "i", "extension": [{"url": _URLS[1], "valueString": "y"}]}
+                made[f"_{key}"] = (
+                    [{"extension": [{"url": _URLS[0], "valueCode": "x"}]}]
+                    if (element.many)
+                    else {"id": "i", "extension": [{"url": _URLS[1], "valueString": "y"}]}
+                )
         return made
 
     def _element(self, element: definitions.Element, type_: str, depth: int) -> Any:
@@ -155,7 +161,7 @@ class RandomFhir:
         select: dict[str, Any] = {}
         here = type_
         if depth < 2 or self._often(0.4):
-            path, here, many = self._walk(type_, 2, complex_end=True)
+            path, here, _ = self._walk(type_, 2, complex_end=True)
             if path == "$this":
                 here = type_
             elif type_.startswith("Questionnaire") and self._often(0.3):
@@ -188,7 +194,7 @@ class RandomFhir:
         return branch
 
     def _column(self, type_: str) -> dict[str, Any]:
-        path, end, many = self._value_path(type_)
+        path, _, many = self._value_path(type_)
         column: dict[str, Any] = {"name": self._name(), "path": path}
         if many:
             column["collection"] = True
@@ -265,7 +271,9 @@ class RandomFhir:
         path, end, many = self._walk(type_, 2, complex_end=False)
         kind = definitions.kind_of(end)
         if kind == "complex" or path == "$this":
-            return self.random.choice([f"{path}.exists()", f"{path}.empty()", f"{path}.exists().not()"])
+            return self.random.choice(
+                [f"{path}.exists()", f"{path}.empty()", f"{path}.exists().not()"]
+            )
         literal = {
             "boolean": ["true", "false"],
             "integer": ["1", "%number", "2"],

@@ -23,7 +23,10 @@ from tests.unit.sql_on_fhir.random_fhir import RandomFhir
 TEST_DATA = Path(
     os.environ.get("LAKEHOUSE_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")
 )
-VIEWS = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parent / "views").glob("*.json")}
+VIEWS = {
+    path.stem: json.loads(path.read_text())
+    for path in (Path(__file__).parent / "views").glob("*.json")
+}
 
 
 @pytest.fixture(scope="module")
