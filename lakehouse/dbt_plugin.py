@@ -34,9 +34,14 @@ class Plugin(BasePlugin):
         conn.execute(f"attach '{dsn}' as metadata (type postgres, read_only)")
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        # A cursor is a connection of its own: the lake must be its default too.
+        # A cursor is a connection of its own: the lake must be its default too. The key is a
+        # variable, so that it is in no statement that dbt compiles, keeps or logs.
+        settings = _settings()
+        key = settings.privacy_key.get_secret_value() if settings.privacy_key else ""
         cursor.execute(f"use {lake.LAKE}")
         cursor.execute("set TimeZone = 'UTC'")
+        cursor.execute("set variable privacy_key = '{}'".format(key.replace("'", "''")))
+        cursor.execute(f"set variable small_cell_minimum = {settings.small_cell_minimum:d}")
 
 
 def _settings() -> Settings:

@@ -35,7 +35,10 @@
     {% call statement('write') %}
         {% if anew %}
         create or replace table {{ target_relation }} as
-        select * {{ 'exclude (issues)' if hidden }} from {{ staged }}
+        select * {{ 'exclude (issues)' if hidden }} from {{ staged }};
+        {% if config.get('remembers_models') %}
+        comment on table {{ target_relation }} is '{{ env_var("LAKEHOUSE_SILVER_MODELS", "") }}';
+        {% endif %}
         {% else %}
         delete from {{ target_relation }}
         where {{ config.get('delete_condition') or (unique_key ~ ' in (' ~ touched ~ ')') }};

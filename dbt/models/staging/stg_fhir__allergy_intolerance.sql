@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        unnest([try(from_json(cast(src."resource" as varchar), '{"category":["VARCHAR"],"clinicalStatus":{"coding":[{"code":"VARCHAR"}]},"code":{"coding":[{"code":"VARCHAR","display":"VARCHAR","system":"VARCHAR"}],"text":"VARCHAR"},"criticality":"VARCHAR","encounter":{"reference":"VARCHAR"},"id":"VARCHAR","onsetDateTime":"VARCHAR","patient":{"reference":"VARCHAR"},"recordedDate":"VARCHAR","resourceType":"VARCHAR","type":"VARCHAR","verificationStatus":{"coding":[{"code":"VARCHAR"}]}}'))]) as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"category":["VARCHAR"],"clinicalStatus":{"coding":[{"code":"VARCHAR"}]},"code":{"coding":[{"code":"VARCHAR","display":"VARCHAR","system":"VARCHAR"}],"text":"VARCHAR"},"criticality":"VARCHAR","encounter":{"reference":"VARCHAR"},"id":"VARCHAR","onsetDateTime":"VARCHAR","patient":{"reference":"VARCHAR"},"recordedDate":"VARCHAR","resourceType":"VARCHAR","type":"VARCHAR","verificationStatus":{"coding":[{"code":"VARCHAR"}]}}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",

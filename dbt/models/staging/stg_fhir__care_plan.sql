@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        unnest([try(from_json(cast(src."resource" as varchar), '{"activity":["JSON"],"category":[{"coding":[{"code":"VARCHAR","display":"VARCHAR"}]}],"encounter":{"reference":"VARCHAR"},"id":"VARCHAR","intent":"VARCHAR","period":{"end":"VARCHAR","start":"VARCHAR"},"resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"},"title":"VARCHAR"}'))]) as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"activity":["JSON"],"category":[{"coding":[{"code":"VARCHAR","display":"VARCHAR"}]}],"encounter":{"reference":"VARCHAR"},"id":"VARCHAR","intent":"VARCHAR","period":{"end":"VARCHAR","start":"VARCHAR"},"resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"},"title":"VARCHAR"}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",

@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        unnest([try(from_json(cast(src."resource" as varchar), '{"billablePeriod":{"end":"VARCHAR","start":"VARCHAR"},"created":"VARCHAR","id":"VARCHAR","insurance":[{"coverage":{"display":"VARCHAR"}}],"item":[{"encounter":[{"reference":"VARCHAR"}]}],"patient":{"reference":"VARCHAR"},"priority":{"coding":[{"code":"VARCHAR"}]},"provider":{"reference":"VARCHAR"},"resourceType":"VARCHAR","status":"VARCHAR","total":{"currency":"VARCHAR","value":"JSON"},"type":{"coding":[{"code":"VARCHAR"}]},"use":"VARCHAR"}'))]) as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"billablePeriod":{"end":"VARCHAR","start":"VARCHAR"},"created":"VARCHAR","id":"VARCHAR","insurance":[{"coverage":{"display":"VARCHAR"}}],"item":[{"encounter":[{"reference":"VARCHAR"}]}],"patient":{"reference":"VARCHAR"},"priority":{"coding":[{"code":"VARCHAR"}]},"provider":{"reference":"VARCHAR"},"resourceType":"VARCHAR","status":"VARCHAR","total":{"currency":"VARCHAR","value":"JSON"},"type":{"coding":[{"code":"VARCHAR"}]},"use":"VARCHAR"}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",

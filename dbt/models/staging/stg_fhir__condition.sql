@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        unnest([try(from_json(cast(src."resource" as varchar), '{"abatementDateTime":"VARCHAR","abatementPeriod":{"end":"VARCHAR","start":"VARCHAR"},"clinicalStatus":{"coding":[{"code":"VARCHAR"}]},"code":{"coding":[{"code":"VARCHAR","display":"VARCHAR","system":"VARCHAR"}],"text":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"id":"VARCHAR","onsetDateTime":"VARCHAR","onsetPeriod":{"start":"VARCHAR"},"recordedDate":"VARCHAR","resourceType":"VARCHAR","subject":{"reference":"VARCHAR"}}'))]) as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"abatementDateTime":"VARCHAR","abatementPeriod":{"end":"VARCHAR","start":"VARCHAR"},"clinicalStatus":{"coding":[{"code":"VARCHAR"}]},"code":{"coding":[{"code":"VARCHAR","display":"VARCHAR","system":"VARCHAR"}],"text":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"id":"VARCHAR","onsetDateTime":"VARCHAR","onsetPeriod":{"start":"VARCHAR"},"recordedDate":"VARCHAR","resourceType":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",

@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        unnest([try(from_json(cast(src."resource" as varchar), '{"beneficiary":{"reference":"VARCHAR"},"id":"VARCHAR","payor":[{"display":"VARCHAR"}],"period":{"end":"VARCHAR","start":"VARCHAR"},"relationship":{"coding":[{"code":"VARCHAR"}]},"resourceType":"VARCHAR","status":"VARCHAR","type":{"coding":[{"code":"VARCHAR","display":"VARCHAR"}],"text":"VARCHAR"}}'))]) as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"beneficiary":{"reference":"VARCHAR"},"id":"VARCHAR","payor":[{"display":"VARCHAR"}],"period":{"end":"VARCHAR","start":"VARCHAR"},"relationship":{"coding":[{"code":"VARCHAR"}]},"resourceType":"VARCHAR","status":"VARCHAR","type":{"coding":[{"code":"VARCHAR","display":"VARCHAR"}],"text":"VARCHAR"}}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",

@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        unnest([try(from_json(cast(src."resource" as varchar), '{"deviceName":[{"name":"VARCHAR"}],"expirationDate":"VARCHAR","id":"VARCHAR","manufactureDate":"VARCHAR","manufacturer":"VARCHAR","patient":{"reference":"VARCHAR"},"resourceType":"VARCHAR","status":"VARCHAR","type":{"coding":[{"code":"VARCHAR","display":"VARCHAR","system":"VARCHAR"}],"text":"VARCHAR"}}'))]) as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"deviceName":[{"name":"VARCHAR"}],"expirationDate":"VARCHAR","id":"VARCHAR","manufactureDate":"VARCHAR","manufacturer":"VARCHAR","patient":{"reference":"VARCHAR"},"resourceType":"VARCHAR","status":"VARCHAR","type":{"coding":[{"code":"VARCHAR","display":"VARCHAR","system":"VARCHAR"}],"text":"VARCHAR"}}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",

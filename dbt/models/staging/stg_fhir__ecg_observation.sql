@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        unnest([try(from_json(cast(src."resource" as varchar), '{"code":{"coding":[{"code":"VARCHAR"}]},"effectiveDateTime":"VARCHAR","encounter":{"reference":"VARCHAR"},"id":"VARCHAR","interpretation":[{"text":"VARCHAR"}],"issued":"VARCHAR","note":[{"text":"VARCHAR"}],"resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}'))]) as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"code":{"coding":[{"code":"VARCHAR"}]},"dataAbsentReason":"JSON","effectiveDateTime":"VARCHAR","encounter":{"reference":"VARCHAR"},"id":"VARCHAR","interpretation":[{"text":"VARCHAR"}],"issued":"VARCHAR","note":[{"text":"VARCHAR"}],"resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",
@@ -18,6 +18,7 @@ with viewed as (
       select *
       from parsed
       where coalesce(len(list_filter(_resource.code.coding, lambda x_1: (((((x_1.code = '11524-6') or (x_1.code = '34534-8')) or (x_1.code = '28010-7')) or (x_1.code = '18844-1')) or (x_1.code = '29303009')))) > 0, false)
+        and coalesce((not (_resource.dataAbsentReason is not null)), false)
     )
 
     select

@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        unnest([try(from_json(cast(src."resource" as varchar), '{"category":[{"coding":[{"code":"VARCHAR"}]}],"code":{"coding":[{"code":"VARCHAR","display":"VARCHAR","system":"VARCHAR"}],"text":"VARCHAR"},"conclusion":"VARCHAR","conclusionCode":[{"coding":[{"code":"VARCHAR","display":"VARCHAR"}]}],"effectiveDateTime":"VARCHAR","effectivePeriod":{"start":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"id":"VARCHAR","imagingStudy":["JSON"],"issued":"VARCHAR","media":["JSON"],"presentedForm":[{"contentType":"VARCHAR"}],"resourceType":"VARCHAR","result":[{"reference":"VARCHAR"}],"status":"VARCHAR","subject":{"reference":"VARCHAR"}}'))]) as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"category":[{"coding":[{"code":"VARCHAR"}]}],"code":{"coding":[{"code":"VARCHAR","display":"VARCHAR","system":"VARCHAR"}],"text":"VARCHAR"},"conclusion":"VARCHAR","conclusionCode":[{"coding":[{"code":"VARCHAR","display":"VARCHAR"}]}],"effectiveDateTime":"VARCHAR","effectivePeriod":{"start":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"id":"VARCHAR","imagingStudy":["JSON"],"issued":"VARCHAR","media":["JSON"],"presentedForm":[{"contentType":"VARCHAR"}],"resourceType":"VARCHAR","result":[{"reference":"VARCHAR"}],"status":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",

@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        unnest([try(from_json(cast(src."resource" as varchar), '{"class":{"code":"VARCHAR"},"id":"VARCHAR","participant":[{"individual":{"reference":"VARCHAR"}}],"period":{"end":"VARCHAR","start":"VARCHAR"},"reasonCode":[{"coding":[{"code":"VARCHAR","display":"VARCHAR"}],"text":"VARCHAR"}],"resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"},"type":[{"coding":[{"code":"VARCHAR","display":"VARCHAR"}],"text":"VARCHAR"}]}'))]) as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"class":{"code":"VARCHAR"},"id":"VARCHAR","participant":[{"individual":{"reference":"VARCHAR"}}],"period":{"end":"VARCHAR","start":"VARCHAR"},"reasonCode":[{"coding":[{"code":"VARCHAR","display":"VARCHAR"}],"text":"VARCHAR"}],"resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"},"type":[{"coding":[{"code":"VARCHAR","display":"VARCHAR"}],"text":"VARCHAR"}]}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",

@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        unnest([try(from_json(cast(src."resource" as varchar), '{"description":"VARCHAR","encounter":{"reference":"VARCHAR"},"id":"VARCHAR","identifier":[{"value":"VARCHAR"}],"modality":[{"code":"VARCHAR"}],"numberOfInstances":"JSON","numberOfSeries":"JSON","resourceType":"VARCHAR","series":[{"bodySite":{"code":"VARCHAR","display":"VARCHAR"},"description":"VARCHAR","instance":[{"uid":"VARCHAR"}],"modality":{"code":"VARCHAR"},"uid":"VARCHAR"}],"started":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}'))]) as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"description":"VARCHAR","encounter":{"reference":"VARCHAR"},"id":"VARCHAR","identifier":[{"value":"VARCHAR"}],"modality":[{"code":"VARCHAR"}],"numberOfInstances":"JSON","numberOfSeries":"JSON","resourceType":"VARCHAR","series":[{"bodySite":{"code":"VARCHAR","display":"VARCHAR"},"description":"VARCHAR","instance":[{"uid":"VARCHAR"}],"modality":{"code":"VARCHAR"},"uid":"VARCHAR"}],"started":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",

@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        unnest([try(from_json(cast(src."resource" as varchar), '{"category":[{"coding":[{"code":"VARCHAR"}]}],"code":{"coding":[{"code":"VARCHAR","display":"VARCHAR","system":"VARCHAR"}],"text":"VARCHAR"},"component":["JSON"],"effectiveDateTime":"VARCHAR","effectiveInstant":"VARCHAR","effectivePeriod":{"start":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"id":"VARCHAR","resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"},"valueBoolean":"JSON","valueCodeableConcept":{"coding":[{"code":"VARCHAR","display":"VARCHAR"}],"text":"VARCHAR"},"valueDateTime":"VARCHAR","valueInteger":"JSON","valueQuantity":{"code":"VARCHAR","comparator":"VARCHAR","unit":"VARCHAR","value":"JSON"},"valueSampledData":"JSON","valueString":"VARCHAR"}'))]) as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"category":[{"coding":[{"code":"VARCHAR"}]}],"code":{"coding":[{"code":"VARCHAR","display":"VARCHAR","system":"VARCHAR"}],"text":"VARCHAR"},"component":["JSON"],"effectiveDateTime":"VARCHAR","effectiveInstant":"VARCHAR","effectivePeriod":{"start":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"id":"VARCHAR","resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"},"valueBoolean":"JSON","valueCodeableConcept":{"coding":[{"code":"VARCHAR","display":"VARCHAR"}],"text":"VARCHAR"},"valueDateTime":"VARCHAR","valueInteger":"JSON","valueQuantity":{"code":"VARCHAR","comparator":"VARCHAR","unit":"VARCHAR","value":"JSON"},"valueSampledData":"JSON","valueString":"VARCHAR"}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",

@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        unnest([try(from_json(cast(src."resource" as varchar), '{"address":[{"city":"VARCHAR","postalCode":"VARCHAR","state":"VARCHAR"}],"birthDate":"VARCHAR","deceasedBoolean":"JSON","deceasedDateTime":"VARCHAR","extension":[{"extension":[{"url":"VARCHAR","valueCoding":{"display":"VARCHAR"},"valueString":"VARCHAR"}],"url":"VARCHAR"}],"gender":"VARCHAR","id":"VARCHAR","resourceType":"VARCHAR"}'))]) as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"address":[{"city":"VARCHAR","postalCode":"VARCHAR","state":"VARCHAR"}],"birthDate":"VARCHAR","deceasedBoolean":"JSON","deceasedDateTime":"VARCHAR","extension":[{"extension":[{"url":"VARCHAR","valueCoding":{"display":"VARCHAR"},"valueString":"VARCHAR"}],"url":"VARCHAR"}],"gender":"VARCHAR","id":"VARCHAR","resourceType":"VARCHAR"}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",
