@@ -25,7 +25,7 @@ class Reason(StrEnum):
     EMPTY_FILE = "empty_file"
     BAD_ENCODING = "bad_encoding"
     CORRUPT_ARCHIVE = "corrupt_archive"
-    XML = "xml"
+    XML = "fhir_xml"
     ROOT_IS_LIST = "root_is_list"
     NOT_FHIR = "not_fhir"
     NOT_DICOM = "not_dicom"

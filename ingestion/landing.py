@@ -1,0 +1,605 @@
+"""Landing: the files of a staged submission become rows of Bronze tables.
+
+Sources yield Arrow; here it becomes Parquet in a working folder, one dlt pipeline per submission
+loads the files below ``lake/bronze/<submission>/``, and exactly these files are added to the
+DuckLake tables in one transaction. Any step may be cut off and run again: files that no committed
+transaction knows are removed first, and rows of an earlier landing leave in the same transaction
+in which the new ones arrive.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+from sqlalchemy import Engine, delete, insert, select, text
+from sqlalchemy.orm import Session
+
+from ingestion.parquet_parts import Part, PartWriter
+from ingestion.sources import (
+    PROVENANCE,
+    Batch,
+    FileRead,
+    Reason,
+    Rejected,
+    Source,
+    StagedFile,
+    registry,
+)
+from lakehouse import lake
+from lakehouse.errors import LandingError
+from lakehouse.metadata import audit, models, submissions
+from lakehouse.settings import Settings
+from lakehouse.storage import ObjectStore, fsspec_options
+
+log = logging.getLogger(__name__)
+
+SCHEMA: Final = "bronze"
+#: Files with these outcomes are landing's: intake has put all others aside for good.
+_LANDABLE: Final = ("staged", "landed")
+_ROWS_AT_ONCE: Final = 5_000
+#: dlt keeps its active pipeline in the process.
+_one_pipeline = threading.Lock()
+
+_SQL_TYPES: Final = {
+    pa.string(): "varchar",
+    pa.large_string(): "varchar",
+    pa.bool_(): "boolean",
+    pa.int32(): "integer",
+    pa.int64(): "bigint",
+    pa.float64(): "double",
+    pa.date32(): "date",
+    pa.timestamp("us", tz="UTC"): "timestamp with time zone",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LandingReport:
+    """What one landing did. ``arrived`` = ``accepted`` + ``quarantined``, in records.
+
+    ``reasons`` counts quarantined records by reason code, ``notices`` what was noted but taken.
+    """
+
+    submission_id: str
+    state: str
+    rows: Mapping[str, int]
+    files: int
+    arrived: int
+    accepted: int
+    quarantined: int
+    reasons: Mapping[str, int]
+    notices: Mapping[str, int]
+    input_bytes: int
+    parquet_bytes: int
+    seconds: float
+    replaced_rows: int
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts and rejections while the files are read."""
+
+    files: dict[str, FileRead] = field(default_factory=dict)
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def add(self, event: Rejected | FileRead) -> None:
+        if isinstance(event, Rejected):
+            self.rejected.append(event)
+        else:
+            self.files[event.path] = event
+
+    @property
+    def arrived(self) -> int:
+        return sum(file.arrived for file in self.files.values())
+
+    @property
+    def accepted(self) -> int:
+        return sum(file.accepted for file in self.files.values())
+
+    @property
+    def quarantined(self) -> int:
+        return sum(file.quarantined for file in self.files.values())
+
+    def reasons(self) -> dict[str, int]:
+        counts: Counter[str] = Counter()
+        for one in self.rejected:
+            counts[one.reason] += one.records
+        return {reason: count for reason, count in sorted(counts.items()) if count}
+
+    def notices(self) -> dict[str, int]:
+        counts = Counter(str(one.reason) for one in self.rejected if one.records == 0)
+        return dict(sorted(counts.items()))
+
+    def check(self, expected: Sequence[StagedFile]) -> None:
+        """Every file was gone through, and no record is unaccounted for."""
+        by_path: Counter[str] = Counter()
+        for one in self.rejected:
+            by_path[one.path] += one.records
+        missing = {file.path for file in expected} - self.files.keys()
+        wrong = [
+            file
+            for file in self.files.values()
+            if file.accepted + file.quarantined != file.arrived
+            or by_path[file.path] != file.quarantined
+        ]
+        if missing or wrong:
+            raise LandingError(
+                f"The counts do not add up: {len(missing)} files without an end, "
+                f"{len(wrong)} files where accepted and quarantined are not what arrived.",
+                hint="This is an error of a source, not of the data; nothing was landed.",
+            )
+
+
+def land(
+    submission_id: str,
+    *,
+    store: ObjectStore,
+    engine: Engine,
+    settings: Settings,
+    run_id: str,
+    actor: str,
+) -> LandingReport:
+    """Land a staged submission, or land it again.
+
+    Waits while another process lands the same one. It becomes LANDED, or QUARANTINED where
+    records arrived and none could be taken. Raises :class:`LandingError` when the submission is
+    in a state that cannot be landed, and the errors of store, lake and metadata; then nothing has
+    changed that a second run would not put right.
+    """
+    started = time.monotonic()
+    with _alone(engine, submission_id), _working_folder(settings, submission_id) as folder:
+        files = _staged_files(engine, submission_id)
+        connection = lake.connect(settings)
+        try:
+            ensure_tables(settings, connection)
+            _remove_orphans(store, connection, submission_id)
+            tally = _Tally()
+            parts = _write_parts(store, files, folder, submission_id, tally)
+            tally.check(files)
+            keys = _load(store, settings, submission_id, parts, folder)
+            replaced = _register(
+                settings, connection, store, submission_id, keys, run_id=run_id, actor=actor
+            )
+        finally:
+            connection.close()
+        state = _record(engine, submission_id, tally, actor=actor)
+    rows: Counter[str] = Counter()
+    for part in parts:
+        rows[part.table] += part.rows
+    report = LandingReport(
+        submission_id=submission_id,
+        state=state,
+        rows=dict(rows),
+        files=len(files),
+        arrived=tally.arrived,
+        accepted=tally.accepted,
+        quarantined=tally.quarantined,
+        reasons=tally.reasons(),
+        notices=tally.notices(),
+        input_bytes=sum(file.size for file in files),
+        parquet_bytes=sum(part.size for part in parts),
+        seconds=time.monotonic() - started,
+        replaced_rows=replaced,
+    )
+    log.info(
+        "Landed %s: %d of %d records of %d files in %.1f s.",
+        submission_id,
+        report.accepted,
+        report.arrived,
+        report.files,
+        report.seconds,
+    )
+    return report
+
+
+# What to land ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _alone(engine: Engine, submission_id: str) -> Iterator[None]:
+    """Only one process lands a submission at a time. A killed process frees it with its session."""
+    key = {"key": f"landing {submission_id}"}
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("select pg_advisory_lock(hashtextextended(:key, 0))"), key)
+        try:
+            yield
+        finally:
+            connection.execute(text("select pg_advisory_unlock(hashtextextended(:key, 0))"), key)
+
+
+@contextmanager
+def _working_folder(settings: Settings, submission_id: str) -> Iterator[Path]:
+    folder = settings.home.resolve() / "work" / "landing" / submission_id
+    shutil.rmtree(folder, ignore_errors=True)  # of a landing that was killed
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _staged_files(engine: Engine, submission_id: str) -> list[StagedFile]:
+    file = models.SubmissionFile
+    with Session(engine) as session:
+        submission = submissions.get(session, submission_id)
+        if "LANDED" not in submissions.ALLOWED[submission.state]:
+            raise LandingError(
+                f"Submission {submission_id} is {submission.state} and cannot be landed.",
+                hint="`lakehouse status` shows where each submission stands.",
+            )
+        rows = session.execute(
+            select(file.path, file.raw_key, file.size, file.file_type)
+            .where(file.submission_id == submission_id, file.outcome.in_(_LANDABLE))
+            .order_by(file.path)
+        ).all()
+    return [StagedFile(*row) for row in rows]
+
+
+# Arrow to Parquet -----------------------------------------------------------------------------
+
+
+def _write_parts(
+    store: ObjectStore,
+    files: Sequence[StagedFile],
+    folder: Path,
+    submission_id: str,
+    tally: _Tally,
+) -> list[Part]:
+    """Read every file through its source; gives the Parquet files that were written."""
+    by_source: dict[str, tuple[Source, list[StagedFile]]] = {}
+    for file in files:
+        source = registry().get(file.file_type)
+        if source is None:
+            tally.add(
+                Rejected(
+                    file.path,
+                    None,
+                    Reason.NO_SOURCE,
+                    f"No source reads files of type {file.file_type}.",
+                    {"bytes": file.size},
+                )
+            )
+            tally.add(FileRead(file.path, arrived=1, accepted=0, quarantined=1))
+        else:
+            by_source.setdefault(source.name, (source, []))[1].append(file)
+    ingested_at = datetime.now(UTC)
+    with PartWriter(folder / "parts") as writer:
+        for source, its_files in by_source.values():
+            for event in source.read(store, its_files):
+                if isinstance(event, Batch):
+                    rows = with_provenance(event.rows, submission_id, ingested_at)
+                    writer.write(event.table, rows)
+                else:
+                    tally.add(event)
+    return writer.parts
+
+
+def bronze_schema(own: pa.Schema) -> pa.Schema:
+    """The columns of a Bronze table: provenance, then those of its source."""
+    return pa.schema(
+        [*PROVENANCE, *(column for column in own if column.name not in PROVENANCE.names)]
+    )
+
+
+def with_provenance(
+    rows: pa.RecordBatch, submission_id: str, ingested_at: datetime
+) -> pa.RecordBatch:
+    schema = bronze_schema(rows.schema)
+    constants = {"submission_id": submission_id, "ingested_at": ingested_at}
+    columns = [
+        pa.repeat(pa.scalar(constants[column.name], column.type), rows.num_rows)
+        if column.name in constants
+        else rows.column(column.name)
+        for column in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+# Parquet to the store, by dlt -----------------------------------------------------------------
+
+
+def _load(
+    store: ObjectStore,
+    settings: Settings,
+    submission_id: str,
+    parts: Sequence[Part],
+    folder: Path,
+) -> dict[str, list[str]]:
+    """Load the Parquet files as one dlt package; gives the keys of its files by table."""
+    if not parts:
+        return {}
+    os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+    import dlt
+    from dlt.destinations import filesystem
+    from dlt.pipeline.exceptions import PipelineStepFailed
+
+    tables = sorted({part.table for part in parts})
+
+    def files_of(table: str) -> Iterator[Any]:
+        schema = next(part.schema for part in parts if part.table == table)
+        for part in parts:
+            if part.table == table:
+                yield dlt.mark.with_file_import(
+                    str(part.path), "parquet", part.rows, hints=schema.empty_table()
+                )
+
+    options = fsspec_options(settings)
+    credentials = (
+        {
+            "aws_access_key_id": options["key"],
+            "aws_secret_access_key": options["secret"],
+            "endpoint_url": options["endpoint_url"],
+            "region_name": settings.object_store_region,
+            "s3_url_style": "path",
+        }
+        if options
+        else None
+    )
+    with _one_pipeline:
+        pipeline = dlt.pipeline(
+            pipeline_name=f"landing_{submission_id}",
+            pipelines_dir=str(folder / "dlt"),
+            destination=filesystem(
+                bucket_url=store.url("lake/bronze"),
+                credentials=credentials,
+                # Files of each load have names of their own, so that a second landing never
+                # touches what the lake still reads.
+                layout="{table_name}/{load_id}.{file_id}.{ext}",
+                enable_dataset_name_normalization=False,
+            ),
+            dataset_name=submission_id,
+        )
+        try:
+            info = pipeline.run(
+                [dlt.resource(files_of(table), name=table) for table in tables],
+                loader_file_format="parquet",
+                write_disposition="append",
+            )
+            info.raise_on_failed_jobs()
+        except PipelineStepFailed as error:
+            raise LandingError(
+                f"The files of submission {submission_id} could not be loaded "
+                f"({type(error.exception).__name__}).",
+                hint="Check that the object store is up and has space, then land it again.",
+            ) from error
+        finally:
+            pipeline.deactivate()
+    return _keys_of_load(store, submission_id, info.loads_ids, parts)
+
+
+def _keys_of_load(
+    store: ObjectStore, submission_id: str, load_ids: Sequence[str], parts: Sequence[Part]
+) -> dict[str, list[str]]:
+    """Exactly the files of this load: their names start with its id."""
+    keys: dict[str, list[str]] = {}
+    expected = Counter(part.table for part in parts)
+    for table, count in expected.items():
+        prefixes = [f"{_folder(submission_id)}{table}/{load_id}." for load_id in load_ids]
+        found = [info.key for prefix in prefixes for info in store.list(prefix)]
+        if len(found) != count:
+            raise LandingError(
+                f"The load of {table} wrote {len(found)} files instead of {count}.",
+                hint="Land the submission again.",
+            )
+        keys[table] = found
+    return keys
+
+
+def _folder(submission_id: str) -> str:
+    return f"lake/bronze/{submission_id}/"
+
+
+def _remove_orphans(
+    store: ObjectStore, connection: duckdb.DuckDBPyConnection, submission_id: str
+) -> None:
+    """Remove what a landing left that was cut off before its files became rows.
+
+    Files that the catalog knows stay, also those of rows that are gone: an older snapshot may
+    still read them, and the lake's maintenance removes them.
+    """
+    left = [info.key for info in store.list(_folder(submission_id))]
+    if not left:
+        return
+    catalog = f"__ducklake_metadata_{lake.LAKE}"
+    known = {
+        str(path).rpartition("/")[2]
+        for (path,) in connection.execute(
+            f"""
+            select path from {catalog}.ducklake_data_file where contains(path, $1)
+            union all
+            select path from {catalog}.ducklake_files_scheduled_for_deletion
+            where contains(path, $1)
+            """,
+            [f"{submission_id}/"],
+        ).fetchall()
+    }
+    if not known:
+        store.delete_prefix(_folder(submission_id))
+        return
+    for key in left:
+        name = key.rpartition("/")[2]
+        if name.endswith(".parquet") and name not in known:
+            store.delete(key)
+
+
+# Parquet to rows of the lake ------------------------------------------------------------------
+
+
+def ensure_tables(settings: Settings, connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the Bronze tables of every source where they are missing; safe in parallel."""
+    schemas = {
+        table: bronze_schema(schema)
+        for source in registry().values()
+        for table, schema in source.tables.items()
+    }
+    missing = sorted(schemas.keys() - _tables(connection))
+    if not missing:
+        return
+
+    def create(connection: duckdb.DuckDBPyConnection) -> None:
+        for table in missing:
+            columns = ", ".join(f'"{one.name}" {_sql_type(one.type)}' for one in schemas[table])
+            connection.execute(f"create table if not exists {_named(table)} ({columns})")
+
+    lake.write(
+        settings,
+        connection,
+        create,
+        tables=[f"{SCHEMA}.{table}" for table in missing],
+        author="landing",
+        message="make Bronze tables",
+    )
+
+
+def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    return {
+        name
+        for (name,) in connection.execute(
+            "select table_name from information_schema.tables "
+            "where table_catalog = $1 and table_schema = $2",
+            [lake.LAKE, SCHEMA],
+        ).fetchall()
+    }
+
+
+def _named(table: str) -> str:
+    return f'{lake.LAKE}.{SCHEMA}."{table}"'
+
+
+def _sql_type(type_: pa.DataType) -> str:
+    if pa.types.is_list(type_):
+        return f"{_sql_type(type_.value_type)}[]"
+    return _SQL_TYPES[type_]
+
+
+def _register(
+    settings: Settings,
+    connection: duckdb.DuckDBPyConnection,
+    store: ObjectStore,
+    submission_id: str,
+    keys: Mapping[str, Sequence[str]],
+    *,
+    run_id: str,
+    actor: str,
+) -> int:
+    """Add the files' rows in one transaction; gives the number of earlier rows they replace."""
+    earlier = {
+        table: count
+        for table in sorted(_tables(connection))
+        if (count := _rows_of(connection, table, submission_id))
+    }
+
+    def add(connection: duckdb.DuckDBPyConnection) -> None:
+        for table in earlier:
+            connection.execute(
+                f"delete from {_named(table)} where submission_id = $1", [submission_id]
+            )
+        for table, files in keys.items():
+            for key in files:
+                connection.execute(
+                    f"call ducklake_add_data_files('{lake.LAKE}', $1, $2, schema => '{SCHEMA}')",
+                    [table, store.url(key)],
+                )
+
+    commit: dict[str, Any] = {
+        "author": actor,
+        "message": f"land {submission_id}",
+        "extra": {
+            "run_id": run_id,
+            "submission_id": submission_id,
+            "files": sum(len(files) for files in keys.values()),
+        },
+    }
+    if earlier:
+        tables = [f"{SCHEMA}.{table}" for table in sorted({*earlier, *keys})]
+        lake.write(settings, connection, add, tables=tables, **commit)
+    elif keys:
+        lake.append(connection, add, **commit)
+    return sum(earlier.values())
+
+
+def _rows_of(connection: duckdb.DuckDBPyConnection, table: str, submission_id: str) -> int:
+    found = connection.execute(
+        f"select count(*) from {_named(table)} where submission_id = $1", [submission_id]
+    ).fetchone()
+    return int(found[0]) if found else 0
+
+
+# What is known of it --------------------------------------------------------------------------
+
+
+def _record(engine: Engine, submission_id: str, tally: _Tally, *, actor: str) -> str:
+    """Counts, quarantine and the new state, in one transaction."""
+    empty_handed = tally.accepted == 0 and tally.quarantined > 0
+    state = "QUARANTINED" if empty_handed else "LANDED"
+    counted = list(tally.files.values())
+    with Session(engine) as session, session.begin():
+        audit.lock(session)
+        session.execute(
+            delete(models.Quarantine).where(
+                models.Quarantine.submission_id == submission_id,
+                models.Quarantine.path.in_(
+                    select(models.SubmissionFile.path).where(
+                        models.SubmissionFile.submission_id == submission_id,
+                        models.SubmissionFile.outcome.in_(_LANDABLE),
+                    )
+                ),
+            )
+        )
+        rejected = [_quarantine_row(submission_id, one) for one in tally.rejected]
+        for start in range(0, len(rejected), _ROWS_AT_ONCE):
+            session.execute(insert(models.Quarantine), rejected[start : start + _ROWS_AT_ONCE])
+        session.execute(
+            _COUNT_FILES,
+            {
+                "submission_id": submission_id,
+                "paths": [file.path for file in counted],
+                "arrived": [file.arrived for file in counted],
+                "accepted": [file.accepted for file in counted],
+                "quarantined": [file.quarantined for file in counted],
+            },
+        )
+        submissions.transition(
+            session,
+            submission_id,
+            state,
+            actor=actor,
+            reason=f"{tally.accepted} of {tally.arrived} records taken",
+        )
+    return state
+
+
+_COUNT_FILES: Final = text(
+    """
+    update submission_file as file
+    set outcome = 'landed', arrived = counted.arrived, accepted = counted.accepted,
+        quarantined = counted.quarantined
+    from unnest(cast(:paths as text[]), cast(:arrived as bigint[]), cast(:accepted as bigint[]),
+                cast(:quarantined as bigint[])) as counted(path, arrived, accepted, quarantined)
+    where file.submission_id = :submission_id and file.path = counted.path
+    """
+)
+
+
+def _quarantine_row(submission_id: str, one: Rejected) -> dict[str, Any]:
+    return {
+        "submission_id": submission_id,
+        "path": one.path,
+        "position": one.position,
+        "reason": str(one.reason),
+        "detail": one.detail,
+        "sample": dict(one.sample) or None,
+        "record_count": one.records,
+    }
