@@ -221,10 +221,7 @@ class PostgresTarget:
             lake.execute(f"detach {_ATTACHED}")
 
     def _copy(self, lake: duckdb.DuckDBPyConnection, publication: Publication, table: str) -> None:
-        version = (
-            "" if publication.snapshot_id is None else f" at (version => {publication.snapshot_id})"
-        )
-        source = f"{LAKE}.marts.{_quoted(table)}{version}"
+        source = f"{LAKE}.marts.{_quoted(table)} at (version => {publication.snapshot_id})"
         columns = [
             (name, kind)
             for name, kind in lake.execute(
@@ -274,7 +271,7 @@ class PostgresTarget:
             self._execute(
                 sql.SQL(
                     "create table {} (publish integer not null, build_id text,"
-                    " snapshot_id bigint, published_at timestamptz not null)"
+                    " snapshot_id bigint not null, published_at timestamptz not null)"
                 ).format(table)
             )
             self._execute(

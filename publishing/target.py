@@ -21,7 +21,7 @@ class Publication:
 
     n: int
     build_id: str | None
-    snapshot_id: int | None
+    snapshot_id: int
     published_at: datetime
 
     @property

@@ -22,10 +22,7 @@ import pandas as pd
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from lakehouse.errors import QualityError
-from quality.suites import Rule, Suite
-
-#: Newest validations kept of each suite: Data Docs show these, ``check_result`` holds all history.
-VALIDATIONS_KEPT = 5
+from quality.suites import VALIDATIONS_KEPT, Rule, Suite
 
 SITE = "data_docs"
 _CONNECTION_VARIABLE = "LAKEHOUSE_MARTS_CONNECTION"
@@ -113,10 +110,7 @@ def build_site(home: Path) -> int:
         if not _page(home, key.to_tuple()).exists()
     ]
     if missing or not (home / SITE / "index.html").exists():
-        suites = [
-            context.suites.get(key.expectation_suite_identifier.name).identifier()
-            for key in missing
-        ]
+        suites = {key.expectation_suite_identifier for key in missing}
         context.build_data_docs(resource_identifiers=[*missing, *suites] or None)
     return len(missing)
 

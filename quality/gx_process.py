@@ -2,7 +2,8 @@
 
 Importing Great Expectations takes six seconds of processor time, so it is done beside the work that
 comes before the checks. Requests come as lines of JSON on standard input, answers go to standard
-output. When no request follows, the Data Docs site is brought up to date; at the end of input too.
+output. When no request has come for a while, and at the end of input, the Data Docs site is brought up
+to date.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from lakehouse.privacy import quiet_libraries
 from quality import expectations
 from quality.suites import Rule, Suite
 
-#: How long to wait for another request before the site is built.
-_IDLE_SECONDS = 0.3
+#: How long to wait for another request before the site is built: longer than from one layer's checks
+#: to the next, so that the site does not take the processor from the work it reports on.
+_IDLE_SECONDS = 5.0
 
 
 def main() -> None:

@@ -123,7 +123,7 @@ def ask(request: dict[str, Any]) -> dict[str, Any]:
 def build_data_docs(settings: Settings) -> Path:
     """Bring the Data Docs site up to date now; returns its first page.
 
-    Checks do this by themselves a moment after the last one.
+    Without this it happens some seconds after the last check, or when this process ends.
     """
     home = settings.home.resolve()
     ask({"do": "build site", "home": str(home)})

@@ -24,4 +24,4 @@ change as (
 
 select coalesce(max(snapshot_id), 0)
 from change
-where snapshot_id <= $snapshot
+where snapshot_id <= {snapshot}

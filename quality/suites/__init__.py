@@ -43,6 +43,9 @@ Database = Literal["lake", "metadata", "marts"]
 #: In the order in which they are checked.
 LAYERS: tuple[Layer, ...] = ("bronze", "silver", "gold", "marts", "published")
 
+#: Newest validations of each suite that Data Docs show; ``check_result`` holds all history.
+VALIDATIONS_KEPT = 5
+
 _FOLDER = Path(__file__).parent
 
 #: Kind → (keys it must have, keys it may have).

@@ -11,9 +11,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 import quality
-from lakehouse.errors import QualityError
 from lakehouse.metadata import models
-from lakehouse.settings import Settings
 from quality.suites import Suite
 
 Check = Callable[..., dict[str, quality.CheckResult]]
@@ -191,7 +189,9 @@ def test_a_missing_column_or_wrong_sql_fails_its_own_rule_only(
             """,
         )
     )
-    assert [name for name, result in results.items() if result.passed] == ["not_null_observation_id"]
+    assert [name for name, result in results.items() if result.passed] == [
+        "not_null_observation_id"
+    ]
     assert "column nowhere is not there" in results["not_null_nowhere"].message
     assert "could not be evaluated (BinderException)" in results["wrong"].message
 
@@ -256,21 +256,3 @@ def test_a_dead_process_is_named_and_the_next_check_starts_a_new_one(
     worker._current._process.kill()
     worker._current._process.wait()
     assert check(suite("silver.observation", ONE_RULE))["not_null_observation_id"].passed
-
-
-def test_a_rule_that_great_expectations_cannot_have_is_named(
-    settings: Settings, engine: Engine, suite: MakeSuite
-) -> None:
-    wrong = suite(
-        "published.patients",
-        "rules: [{kind: share, name: s, condition: a, at_least: 1, severity: error, why: w}]",
-    )
-    with pytest.raises(QualityError, match=r"published\.patients s: share"):
-        quality.run(
-            "published",
-            settings=settings,
-            engine=engine,
-            build_id=None,
-            run_id=None,
-            suites=[wrong],
-        )
