@@ -135,6 +135,7 @@ class _Writer:
         self.needs_text = False
         self.needs_exact_numbers = False
         self.label = ""
+        self.firsts: dict[str, str] | None = None
 
     # the statement
 
@@ -142,6 +143,7 @@ class _Writer:
         filters = [self._filter(expr) for expr in self.plan.filters]
         steps = [self._step(step) for step in self.plan.steps]
         columns = []
+        self.firsts = {}
         for cell in self.plan.cells:
             self.label = cell.definition.name
             columns.append(f"{self._output(cell)} as {identifier(cell.definition.name)}")
@@ -156,6 +158,9 @@ class _Writer:
             item = self._column(step.item)
             body = f"  select\n    *,\n    unnest({sql}) as {item}\n  from {ctes[-1][0]}"
             ctes.append((name, body))
+        if self.firsts:
+            taken = ",\n".join(f"    {place} as {name}" for place, name in self.firsts.items())
+            ctes.append(("firsts", f"  select\n    *,\n{taken}\n  from {ctes[-1][0]}"))
         with_ = ",\n\n".join(f"{name} as (\n{body}\n)" for name, body in ctes)
         selected = ",\n  ".join([*columns, *carried])
         return f"with {with_}\n\nselect\n  {selected}\nfrom {ctes[-1][0]}"
@@ -565,10 +570,29 @@ class _Writer:
         if not expr.repeats:
             return place
         lists.append(place)
-        return f"{place}[1]"
+        return self._first_of(expr, f"{place}[1]") if expr.leaf is None else f"{place}[1]"
+
+    def _first_of(self, expr: Field, place: str) -> str:
+        """The first element of a list, taken once for all columns that look into it."""
+        root: Expr = expr
+        while isinstance(root, Field):
+            root = root.base
+        is_row = isinstance(root, Variable) and root.is_row
+        if self.firsts is None or not is_row or not self._shape(expr).is_struct:
+            return place
+        full = place
+        for known, name in self.firsts.items():
+            full = full.replace(f"{name}.", f"{known}.", 1) if full.startswith(f"{name}.") else full
+        if full not in self.firsts:
+            words = re.sub(r"[^A-Za-z0-9]+", "_", full.removeprefix("_resource").replace("[1]", ""))
+            self.firsts[full] = f"_first{words}"
+        return self.firsts[full]
 
     def _pick(self, expr: Pick, base: str) -> str:
         if expr.at == "first":
+            field = expr.base
+            if isinstance(field, Field) and field.leaf is None and _SIMPLE.fullmatch(base):
+                return self._first_of(field, f"{base}[1]")
             return f"{base}[1]"
         if expr.at == "last":
             return f"{base}[-1]"

@@ -68,7 +68,7 @@ def _opened(place: Place) -> Iterator[BinaryIO]:
     """The bytes of a file, decompressed by what they start with; standard input stays open."""
     with ExitStack() as stack:
         if place == "-":
-            raw: Any = io.BufferedReader(sys.stdin.buffer)  # type: ignore[type-var]
+            raw: Any = io.BufferedReader(sys.stdin.buffer)
             stack.callback(raw.detach)
         else:
             raw = stack.enter_context(Path(place).open("rb"))
