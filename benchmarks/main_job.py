@@ -121,11 +121,11 @@ def timed_split(folder: Path) -> float:
     """Seconds to split every bundle into rows, on one core, without storing them."""
     script = (
         "import sys,time,pathlib\n"
-        "from ingestion.sources.fhir import split_bytes\n"
+        "from ingestion.sources.fhir import split\n"
         "files=[p.read_bytes() for p in pathlib.Path(sys.argv[1]).rglob('*.json')]\n"
         "t=time.perf_counter()\n"
         "for data in files:\n"
-        "    for _ in split_bytes(data): pass\n"
+        "    for _ in split(data, 'file'): pass\n"
         "print(time.perf_counter()-t)\n"
     )
     done = subprocess.run(

@@ -29,13 +29,14 @@ from sqlalchemy.orm import Session
 
 from ingestion.parquet_parts import Part, PartWriter
 from ingestion.sources import (
-    PROVENANCE,
     Batch,
     FileRead,
     Reason,
     Rejected,
     Source,
     StagedFile,
+    bronze_schema,
+    bronze_tables,
     registry,
 )
 from lakehouse import lake
@@ -67,9 +68,11 @@ _SQL_TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class LandingReport:
-    """What one landing did. ``arrived`` = ``accepted`` + ``quarantined``, in records.
+    """What one landing did.
 
-    ``reasons`` counts quarantined records by reason code, ``notices`` what was noted but taken.
+    ``rows`` by Bronze table; ``quarantined`` in records by reason code; ``notices`` by code, for
+    what was noted but taken; ``arrived`` = ``accepted`` + all of ``quarantined``. ``bytes`` were
+    read, ``parquet_bytes`` written. ``replaced_rows`` are those of an earlier landing.
     """
 
     submission_id: str
@@ -78,10 +81,9 @@ class LandingReport:
     files: int
     arrived: int
     accepted: int
-    quarantined: int
-    reasons: Mapping[str, int]
+    quarantined: Mapping[str, int]
     notices: Mapping[str, int]
-    input_bytes: int
+    bytes: int
     parquet_bytes: int
     seconds: float
     replaced_rows: int
@@ -185,10 +187,9 @@ def land(
         files=len(files),
         arrived=tally.arrived,
         accepted=tally.accepted,
-        quarantined=tally.quarantined,
-        reasons=tally.reasons(),
+        quarantined=tally.reasons(),
         notices=tally.notices(),
-        input_bytes=sum(file.size for file in files),
+        bytes=sum(file.size for file in files),
         parquet_bytes=sum(part.size for part in parts),
         seconds=time.monotonic() - started,
         replaced_rows=replaced,
@@ -284,13 +285,6 @@ def _write_parts(
                 else:
                     tally.add(event)
     return writer.parts
-
-
-def bronze_schema(own: pa.Schema) -> pa.Schema:
-    """The columns of a Bronze table: provenance, then those of its source."""
-    return pa.schema(
-        [*PROVENANCE, *(column for column in own if column.name not in PROVENANCE.names)]
-    )
 
 
 def with_provenance(
@@ -439,11 +433,7 @@ def _remove_orphans(
 
 def ensure_tables(settings: Settings, connection: duckdb.DuckDBPyConnection) -> None:
     """Make the Bronze tables of every source where they are missing; safe in parallel."""
-    schemas = {
-        table: bronze_schema(schema)
-        for source in registry().values()
-        for table, schema in source.tables.items()
-    }
+    schemas = bronze_tables()
     missing = sorted(schemas.keys() - _tables(connection))
     if not missing:
         return

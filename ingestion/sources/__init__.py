@@ -106,6 +106,12 @@ PROVENANCE = pa.schema(
 Event = Batch | Rejected | FileRead
 
 
+def bronze_schema(own: pa.Schema) -> pa.Schema:
+    """The columns of a Bronze table: :data:`PROVENANCE`, then those of its source."""
+    added = [column for column in own if column.name not in PROVENANCE.names]
+    return pa.schema([*PROVENANCE, *added])
+
+
 class Source(Protocol):
     """One kind of data.
 
@@ -139,3 +145,13 @@ def registry() -> Mapping[str, Source]:
         DicomSource(),
     ]
     return {file_type: source for source in sources for file_type in source.file_types}
+
+
+@cache
+def bronze_tables() -> Mapping[str, pa.Schema]:
+    """Every Bronze table with all its columns."""
+    return {
+        table: bronze_schema(schema)
+        for source in registry().values()
+        for table, schema in source.tables.items()
+    }

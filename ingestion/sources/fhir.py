@@ -284,6 +284,14 @@ class FhirSource:
         yield from rows.rest()
 
 
+def split(data: bytes, path: str, file_type: str = "fhir_bundle") -> Iterator[Event]:
+    """The rows of one file that is held in memory already."""
+    reading = _File(path, _Rows())
+    yield from _read(reading, _unpacked(data), file_type)
+    yield from reading.end()
+    yield from reading.rows.rest()
+
+
 def _unpacked(data: bytes) -> Callable[[], Iterator[bytes]]:
     if streams.is_compressed(data):
         return lambda: streams.blocks(io.BytesIO(data))

@@ -39,7 +39,7 @@ def test_a_submission_becomes_rows_with_their_provenance(
     )
     report = landing(submission)
     assert (report.state, report.rows) == ("LANDED", {"fhir_resource": 4})
-    assert (report.arrived, report.accepted, report.quarantined) == (4, 4, 0)
+    assert (report.arrived, report.accepted, report.quarantined) == (4, 4, {})
     assert rows(
         con,
         "select source_file, source_position, resource_type, resource_id from bronze.fhir_resource "
@@ -80,7 +80,9 @@ def test_landing_again_changes_no_row(
     before = rows(con, "select * exclude ingested_at from bronze.fhir_resource order by all")
     report = landing(submission)
     assert report.replaced_rows == 2
-    assert rows(con, "select * exclude ingested_at from bronze.fhir_resource order by all") == before
+    assert (
+        rows(con, "select * exclude ingested_at from bronze.fhir_resource order by all") == before
+    )
     with Session(engine) as session:
         assert submissions.get(session, submission).state == "LANDED"
 
@@ -93,7 +95,7 @@ def test_what_cannot_be_taken_is_counted_and_the_rest_is_landed(
     submission = stage({"good.json": good, "odd.json": odd})
     report = landing(submission)
     assert (report.state, report.arrived, report.accepted) == ("LANDED", 3, 2)
-    assert report.reasons == {"null_entry": 1}
+    assert report.quarantined == {"null_entry": 1}
     landing(submission)  # again: what is known of it is replaced, not doubled
     with Session(engine) as session:
         [row] = session.scalars(select(models.Quarantine)).all()
@@ -111,5 +113,5 @@ def test_a_submission_of_which_nothing_can_be_taken_is_quarantined(
 ) -> None:
     submission = stage({"odd.json": bundle({"resourceType": "Patient"})})
     report = landing(submission)
-    assert (report.state, report.reasons) == ("QUARANTINED", {"missing_id": 1})
+    assert (report.state, report.quarantined) == ("QUARANTINED", {"missing_id": 1})
     assert rows(con, "select count(*) from bronze.fhir_resource") == [(0,)]
