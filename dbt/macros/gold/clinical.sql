@@ -1,0 +1,74 @@
+{#- Full years between a (perhaps partial) birth date and a day; null where that makes no sense. -#}
+{% macro age_years(birth_date, day) -%}
+    case
+        when {{ first_day(birth_date) }} <= {{ day }}
+            then datesub('year', {{ first_day(birth_date) }}, {{ day }})::integer
+    end
+{%- endmacro %}
+
+
+{#- Name of a vital sign by its LOINC code; null for other codes. -#}
+{% macro vital_sign(code) -%}
+    case {{ code }}
+        when '8480-6' then 'systolic_bp'
+        when '8462-4' then 'diastolic_bp'
+        when '8867-4' then 'heart_rate'
+        when '9279-1' then 'respiratory_rate'
+        when '8310-5' then 'body_temperature'
+        when '8331-1' then 'body_temperature'
+        when '2708-6' then 'oxygen_saturation'
+        when '59408-5' then 'oxygen_saturation'
+        when '8302-2' then 'body_height'
+        when '29463-7' then 'body_weight'
+        when '39156-5' then 'body_mass_index'
+    end
+{%- endmacro %}
+
+
+{#- Snapshot of the lake in which Silver last changed. -#}
+{% macro silver_snapshot() -%}
+    {%- if execute and flags.WHICH in ('run', 'build') -%}
+    {%- set query -%}
+        with silver_table as (
+            select tables.table_id, tables.begin_snapshot
+            from __ducklake_metadata_lake.ducklake_table as tables
+            inner join __ducklake_metadata_lake.ducklake_schema as schemas
+                on tables.schema_id = schemas.schema_id
+            where schemas.schema_name = 'silver' and tables.end_snapshot is null
+        )
+
+        select greatest(
+            (select max(begin_snapshot) from silver_table),
+            (
+                select max(greatest(begin_snapshot, coalesce(end_snapshot, 0)))
+                from __ducklake_metadata_lake.ducklake_data_file
+                where table_id in (select table_id from silver_table)
+            ),
+            (
+                select max(begin_snapshot)
+                from __ducklake_metadata_lake.ducklake_delete_file
+                where table_id in (select table_id from silver_table)
+            )
+        )
+    {%- endset -%}
+    {{ return(run_query(query).rows[0][0] or 0) }}
+    {%- endif -%}
+    {{ return(0) }}
+{%- endmacro %}
+
+
+{% macro vital_signs() %}
+    {{ return([
+        'systolic_bp', 'diastolic_bp', 'heart_rate', 'respiratory_rate', 'body_temperature',
+        'oxygen_saturation', 'body_height', 'body_weight', 'body_mass_index'
+    ]) }}
+{% endmacro %}
+
+
+{#- Hours between two instants as written; null where either is none or they are the wrong way round. -#}
+{% macro length_hours(started_at, ended_at) -%}
+    case
+        when try_cast({{ ended_at }} as timestamptz) >= try_cast({{ started_at }} as timestamptz)
+            then date_diff('second', try_cast({{ started_at }} as timestamptz), try_cast({{ ended_at }} as timestamptz)) / 3600
+    end
+{%- endmacro %}

@@ -1,0 +1,32 @@
+{#- Ten-year groups; everybody over 89 is one group (45 CFR 164.514(b)(2)(i)(C)). -#}
+{% macro age_group(age) -%}
+    case
+        when {{ age }} is null then 'unknown'
+        when {{ age }} < 18 then '0-17'
+        when {{ age }} < 30 then '18-29'
+        when {{ age }} >= 90 then '90+'
+        else ({{ age }} // 10 * 10)::integer::varchar || '-' || ({{ age }} // 10 * 10 + 9)::integer::varchar
+    end
+{%- endmacro %}
+
+
+{% macro capped_age(age) -%}
+    least({{ age }}, 90)
+{%- endmacro %}
+
+
+{#- Whether fewer patients than SMALL_CELL_MINIMUM stand behind a row; never where that is 0. -#}
+{% macro is_small(patient_count) -%}
+    ({{ patient_count }} < getvariable('small_cell_minimum'))
+{%- endmacro %}
+
+
+{#- A statistic of a row, or null where the row is too small to show it. -#}
+{% macro shown(statistic, patient_count) -%}
+    case when not {{ is_small(patient_count) }} then {{ statistic }} end
+{%- endmacro %}
+
+
+{% macro stated(text) -%}
+    coalesce(nullif(trim({{ text }}), ''), 'unknown')
+{%- endmacro %}

@@ -1,0 +1,340 @@
+-- Grain: one row per Encounter in Silver.
+
+-- Everything is aggregated once per encounter (or joined once per patient) and then looked up.
+with encounter as (
+    select
+        encounter_id,
+        patient_id,
+        {{ local_date('started_at') }} as encounter_date,
+        started_at,
+        ended_at,
+        class_code,
+        type_code,
+        type_display,
+        status,
+        reason_code,
+        reason_display,
+        provider_id
+    from {{ ref('encounter') }}
+),
+
+dated as (
+    select encounter_id, patient_id, encounter_date from encounter where encounter_date is not null
+),
+
+-- A condition is active from the day of its onset up to, not including, the day it abated; one that
+-- began and abated on a day is active on it. Without an onset the day it was recorded counts. One
+-- that is over without a date is known to have been active on its first day only.
+condition_span as (
+    select
+        *,
+        coalesce(
+            {{ first_day('abatement_at') }},
+            case when clinical_status in ('resolved', 'inactive', 'remission') then first_day end
+        ) as abated_on
+    from (
+        select
+            condition_id,
+            patient_id,
+            code,
+            code_system,
+            display,
+            clinical_status,
+            onset_at,
+            abatement_at,
+            {{ first_day('coalesce(onset_at, recorded_at)') }} as first_day
+        from {{ ref('condition') }}
+    )
+),
+
+active_condition as (
+    select
+        dated.encounter_id,
+        list({
+            'condition_id': span.condition_id,
+            'code': span.code,
+            'code_system': span.code_system,
+            'display': span.display,
+            'clinical_status': span.clinical_status,
+            'onset_at': span.onset_at,
+            'abatement_at': span.abatement_at
+        } order by span.first_day, span.condition_id) as conditions
+    from dated
+    inner join condition_span as span
+        on
+            dated.patient_id = span.patient_id
+            and dated.encounter_date >= span.first_day
+            and (
+                span.abated_on is null
+                or dated.encounter_date < span.abated_on
+                or dated.encounter_date = span.first_day
+            )
+    group by dated.encounter_id
+),
+
+-- A medication is active from the day it was written to the last day of its dispense validity; else
+-- to the day on which a later request for the same code stops it; else, where it was stopped,
+-- completed or cancelled on a day that nobody wrote down, on its first day only; else still.
+request as (
+    select
+        medication_request_id,
+        patient_id,
+        code,
+        code_system,
+        display,
+        status,
+        authored_at,
+        ended_at,
+        dosage_text,
+        {{ first_day('authored_at') }} as first_day,
+        {{ last_day_of('ended_at') }} as valid_until,
+        status in ('stopped', 'completed', 'cancelled') as is_over
+    from {{ ref('medication_request') }}
+    where
+        coalesce(status, 'unknown') not in ('entered-in-error', 'draft')
+        and coalesce(intent, 'order') not in ('proposal', 'option')
+),
+
+medication_span as (
+    select
+        *,
+        case
+            when valid_until is not null then valid_until
+            when is_over then first_day
+            else min(case when is_over then first_day end) over (
+                partition by patient_id, code
+                order by first_day
+                range between interval 1 day following and unbounded following
+            )
+        end as last_day
+    from request
+    where first_day is not null
+),
+
+active_medication as (
+    select
+        dated.encounter_id,
+        list({
+            'medication_request_id': span.medication_request_id,
+            'code': span.code,
+            'code_system': span.code_system,
+            'display': span.display,
+            'status': span.status,
+            'authored_at': span.authored_at,
+            'ended_at': span.ended_at,
+            'dosage_text': span.dosage_text
+        } order by span.first_day, span.medication_request_id) as medications
+    from dated
+    inner join medication_span as span
+        on
+            dated.patient_id = span.patient_id
+            and dated.encounter_date >= span.first_day
+            and (span.last_day is null or dated.encounter_date <= span.last_day)
+    group by dated.encounter_id
+),
+
+-- Values of an Observation and of its components (blood pressure) alike.
+measured as (
+    select
+        observation_id,
+        encounter_id,
+        code,
+        code_system,
+        display,
+        category,
+        value,
+        unit,
+        value_code,
+        value_text,
+        effective_at,
+        components
+    from {{ ref('observation') }}
+    where
+        encounter_id is not null
+        and category in ('vital-signs', 'laboratory')
+        and coalesce(status, 'unknown') not in ('entered-in-error', 'cancelled')
+),
+
+measurement as (
+    select * exclude (components) from measured
+    where coalesce(value::varchar, value_code, value_text) is not null
+    union all
+    select
+        observation_id,
+        encounter_id,
+        component.code,
+        component.code_system,
+        component.display,
+        category,
+        component.value,
+        component.unit,
+        component.value_code,
+        component.value_text,
+        effective_at
+    from (select *, unnest(components) as component from measured where len(components) > 0)
+),
+
+observed as (
+    select
+        encounter_id,
+        list({
+            'observation_id': observation_id,
+            'vital_sign': {{ vital_sign('code') }},
+            'code': code,
+            'display': display,
+            'value': value,
+            'unit': unit,
+            'effective_at': effective_at
+        } order by effective_at, observation_id, code) filter (category = 'vital-signs' and value is not null) as vitals,
+        list({
+            'observation_id': observation_id,
+            'code': code,
+            'code_system': code_system,
+            'display': display,
+            'value': value,
+            'unit': unit,
+            'value_code': value_code,
+            'value_text': value_text,
+            'effective_at': effective_at
+        } order by effective_at, observation_id, code) filter (category = 'laboratory') as labs
+    from measurement
+    group by encounter_id
+),
+
+performed as (
+    select
+        encounter_id,
+        list({
+            'procedure_id': procedure_id,
+            'code': code,
+            'code_system': code_system,
+            'display': display,
+            'status': status,
+            'started_at': started_at,
+            'ended_at': ended_at
+        } order by started_at, procedure_id) as procedures
+    from {{ ref('procedure') }}
+    where encounter_id is not null and coalesce(status, 'unknown') not in ('entered-in-error', 'not-done')
+    group by encounter_id
+),
+
+-- Of several notes of one encounter the latest is the note.
+last_note as (
+    select encounter_id, max({'noted_at': coalesce(noted_at, ''), 'note_id': note_id}) as newest, count(*) as note_count
+    from {{ ref('soap_note') }}
+    where encounter_id is not null
+    group by encounter_id
+),
+
+noted as (
+    select
+        last_note.encounter_id,
+        last_note.note_count,
+        {
+            'note_id': note.note_id,
+            'noted_at': note.noted_at,
+            'text': note.note_text,
+            'has_subjective': note.has_subjective,
+            'has_objective': note.has_objective,
+            'has_assessment': note.has_assessment,
+            'has_plan': note.has_plan,
+            'char_count': note.char_count,
+            'word_count': note.word_count
+        } as note
+    from {{ ref('soap_note') }} as note
+    inner join last_note
+        on note.encounter_id = last_note.encounter_id and note.note_id = last_note.newest.note_id
+),
+
+imaged as (
+    select
+        encounter_id,
+        list({
+            'study_id': study_id,
+            'study_instance_uid': study_instance_uid,
+            'started_at': started_at,
+            'modality': modality,
+            'body_site_code': body_site_code,
+            'body_site_display': body_site_display,
+            'series_count': series_count,
+            'instance_count': instance_count,
+            'study_description': study_description,
+            'dicom_extracted': dicom_extracted
+        } order by started_at, study_id) as imaging
+    from {{ ref('imaging_study') }}
+    where encounter_id is not null
+    group by encounter_id
+),
+
+sequenced as (
+    select
+        encounter_id,
+        list({
+            'report_id': report_id,
+            'reported_at': reported_at,
+            'panel_name': panel_name,
+            'result_summary': result_summary,
+            'has_pathogenic_variant': has_pathogenic_variant,
+            'data_limitation': data_limitation
+        } order by reported_at, report_id) as genomics
+    from {{ ref('genomic_report') }}
+    where encounter_id is not null
+    group by encounter_id
+),
+
+traced as (
+    select
+        encounter_id,
+        list({
+            'ecg_id': ecg_id,
+            'reported_at': reported_at,
+            'conclusion': conclusion,
+            'rhythm': rhythm,
+            'heart_rate_bpm': heart_rate_bpm,
+            'pr_interval_ms': pr_interval_ms,
+            'qrs_duration_ms': qrs_duration_ms,
+            'has_waveform': has_waveform
+        } order by reported_at, ecg_id) as ecgs
+    from {{ ref('ecg_metadata') }}
+    where encounter_id is not null
+    group by encounter_id
+)
+
+select
+    {{ uuid5("'Encounter/' || encounter.encounter_id") }} as encounter_summary_id,
+    '{{ model.config.meta.contract_version }}' as contract_version,
+    encounter.encounter_id,
+    encounter.patient_id,
+    encounter.encounter_date,
+    encounter.started_at as encounter_started_at,
+    encounter.ended_at as encounter_ended_at,
+    encounter.class_code as encounter_class,
+    encounter.type_code as encounter_type_code,
+    encounter.type_display as encounter_type_display,
+    encounter.status as encounter_status,
+    encounter.reason_code,
+    encounter.reason_display,
+    encounter.provider_id,
+    {{ age_years('patient.birth_date', 'encounter.encounter_date') }} as age_years,
+    patient.gender as sex,
+    coalesce(active_condition.conditions, []) as conditions,
+    coalesce(active_medication.medications, []) as medications,
+    coalesce(observed.vitals, []) as vitals,
+    coalesce(observed.labs, []) as labs,
+    coalesce(performed.procedures, []) as procedures,
+    noted.note,
+    coalesce(noted.note_count, 0)::integer as note_count,
+    coalesce(traced.ecgs, []) as ecgs,
+    coalesce(imaged.imaging, []) as imaging,
+    coalesce(sequenced.genomics, []) as genomics,
+    {{ silver_snapshot() }}::bigint as silver_snapshot_id
+from encounter
+left join {{ ref('patient') }} as patient on encounter.patient_id = patient.patient_id
+left join active_condition on encounter.encounter_id = active_condition.encounter_id
+left join active_medication on encounter.encounter_id = active_medication.encounter_id
+left join observed on encounter.encounter_id = observed.encounter_id
+left join performed on encounter.encounter_id = performed.encounter_id
+left join noted on encounter.encounter_id = noted.encounter_id
+left join traced on encounter.encounter_id = traced.encounter_id
+left join imaged on encounter.encounter_id = imaged.encounter_id
+left join sequenced on encounter.encounter_id = sequenced.encounter_id

@@ -1,0 +1,58 @@
+-- Grain: one row per condition code, code system, sex and age group at the patient's last encounter.
+with profile as (
+    select patient_id, sex, age_group from {{ ref('patient_profile') }}
+),
+
+population as (
+    select sex, age_group, count(*) as group_patient_count from profile group by sex, age_group
+),
+
+named as (
+    select code, code_system, min(display) as condition
+    from {{ ref('condition') }}
+    where code is not null
+    group by code, code_system
+),
+
+per_patient as (
+    select
+        code,
+        code_system,
+        patient_id,
+        bool_or(
+            abatement_at is null and coalesce(clinical_status, 'active') not in ('resolved', 'inactive', 'remission')
+        ) as is_active
+    from {{ ref('condition') }}
+    where code is not null
+    group by code, code_system, patient_id
+),
+
+counted as (
+    select
+        per_patient.code,
+        per_patient.code_system,
+        profile.sex,
+        profile.age_group,
+        count(*) as patient_count,
+        count(*) filter (per_patient.is_active) as active_patient_count
+    from per_patient
+    inner join profile on per_patient.patient_id = profile.patient_id
+    group by per_patient.code, per_patient.code_system, profile.sex, profile.age_group
+)
+
+select
+    counted.code,
+    {{ stated('counted.code_system') }} as code_system,
+    coalesce(named.condition, counted.code) as condition,
+    counted.sex,
+    counted.age_group,
+    {{ shown('counted.patient_count', 'counted.patient_count') }} as patient_count,
+    {{ shown('counted.active_patient_count', 'counted.patient_count') }} as active_patient_count,
+    {{ shown('population.group_patient_count', 'counted.patient_count') }} as group_patient_count,
+    (select count(*) from profile) as patient_total,
+    {{ shown('counted.patient_count / population.group_patient_count', 'counted.patient_count') }} as prevalence,
+    {{ is_small('counted.patient_count') }} as suppressed
+from counted
+inner join population on counted.sex = population.sex and counted.age_group = population.age_group
+left join named
+    on counted.code = named.code and counted.code_system is not distinct from named.code_system

@@ -1,0 +1,32 @@
+-- Grain: one row per month, encounter class, encounter type, sex and age group at the encounter.
+with counted as (
+    select
+        date_trunc('month', summary.encounter_date)::date as encounter_month,
+        {{ stated('summary.encounter_class') }} as encounter_class,
+        {{ stated('summary.encounter_type_display') }} as encounter_type,
+        coalesce(profile.sex, 'unknown') as sex,
+        {{ age_group('summary.age_years') }} as age_group,
+        count(*) as encounter_count,
+        count(distinct summary.patient_id) as patient_count,
+        sum({{ length_hours('summary.encounter_started_at', 'summary.encounter_ended_at') }}) as total_hours,
+        avg({{ length_hours('summary.encounter_started_at', 'summary.encounter_ended_at') }}) as mean_hours,
+        sum(len(summary.procedures))::bigint as procedure_count,
+        sum(len(summary.imaging))::bigint as imaging_count,
+        count(summary.note) as note_count
+    from {{ ref('encounter_summary') }} as summary
+    left join {{ ref('patient_profile') }} as profile on summary.patient_id = profile.patient_id
+    where summary.encounter_date is not null
+    group by all
+)
+
+select
+    encounter_month,
+    encounter_class,
+    encounter_type,
+    sex,
+    age_group,
+    {% for statistic in ['encounter_count', 'patient_count', 'total_hours', 'mean_hours', 'procedure_count', 'imaging_count', 'note_count'] -%}
+    {{ shown(statistic, 'patient_count') }} as {{ statistic }},
+    {% endfor -%}
+    {{ is_small('patient_count') }} as suppressed
+from counted

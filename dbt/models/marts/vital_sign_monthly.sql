@@ -1,0 +1,36 @@
+-- Grain: one row per month, vital sign and unit.
+with measurement as (
+    select
+        patient_id,
+        date_trunc('month', encounter_date)::date as month,
+        unnest(vitals) as vital
+    from {{ ref('encounter_summary') }}
+    where encounter_date is not null and len(vitals) > 0
+),
+
+counted as (
+    select
+        month,
+        vital.vital_sign as vital_sign,
+        {{ stated('vital.unit') }} as unit,
+        count(*) as measurement_count,
+        count(distinct patient_id) as patient_count,
+        avg(vital.value) as mean_value,
+        quantile_cont(vital.value, [0.05, 0.5, 0.95]) as quantiles
+    from measurement
+    where vital.vital_sign is not null
+    group by all
+)
+
+select
+    month,
+    vital_sign,
+    unit,
+    {{ shown('measurement_count', 'patient_count') }} as measurement_count,
+    {{ shown('patient_count', 'patient_count') }} as patient_count,
+    {{ shown('mean_value', 'patient_count') }} as mean_value,
+    {{ shown('quantiles[2]', 'patient_count') }} as median_value,
+    {{ shown('quantiles[1]', 'patient_count') }} as p05_value,
+    {{ shown('quantiles[3]', 'patient_count') }} as p95_value,
+    {{ is_small('patient_count') }} as suppressed
+from counted
