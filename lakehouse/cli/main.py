@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from lakehouse.cli import admin, drops, pipeline, query, service, views
+from lakehouse.cli import admin, drops, pipeline, query, service, stack, views
 from lakehouse.cli.console import errors_console
 from lakehouse.errors import LakehouseError, QualityError
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for group in (pipeline, drops, query, service, admin):
+for group in (pipeline, drops, query, service, admin, stack):
     group.add_to(app)
 app.add_typer(views.app, name="views", rich_help_panel="SQL on FHIR")
 

@@ -1,0 +1,93 @@
+"""Commands for whoever keeps the installation: ``credentials``, ``backup``, ``restore``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+
+from lakehouse.cli.console import errors_console, print_json, progress_lines, table
+from lakehouse.cli.console import console as standard_console
+
+_PANEL = "Administration"
+_CONSOLE_PORT = 9001
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (credentials, backup, restore):
+        app.command(rich_help_panel=_PANEL)(command)
+
+
+def credentials(
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Addresses and logins of everything that people open."""
+    from lakehouse import secrets
+    from lakehouse.settings import load_settings
+
+    settings = load_settings()
+    folder = Path(os.environ.get("LAKEHOUSE_LOGINS", settings.home / "secrets"))
+    addresses = {"superset": f"http://localhost:{settings.superset_port}"}
+    if settings.uses_s3:
+        addresses["console"] = f"http://localhost:{_CONSOLE_PORT}"
+        addresses["proxy"] = "https://localhost:8443"
+    found = secrets.credentials(folder, addresses)
+    if as_json:
+        print_json(found)
+        return
+    rows = [("Hub", f"http://localhost:{settings.hub_port}", "", "")]
+    rows.append(("Dagster", f"http://localhost:{settings.dagster_port}", "", ""))
+    rows += [(entry.service, entry.address, entry.user, entry.password) for entry in found]
+    standard_console.print(table(None, ("what", "address", "user", "password"), rows))
+
+
+def backup(
+    target: Annotated[str, typer.Argument(help="The file to write; - is standard output.")],
+) -> None:
+    """Everything into one file, while the platform runs: databases, catalog, objects."""
+    from lakehouse import backup as archive
+    from lakehouse.platform import open_platform
+
+    platform = open_platform()
+    with _output(target) as stream, progress_lines(quiet=target == "-"):
+        report = archive.backup(platform.settings, platform.store, stream)
+    errors_console.print(
+        f"{len(report.databases)} databases and {report.objects:,} objects "
+        f"({report.object_bytes / 1e6:,.1f} MB). Secrets are not in it: keep PRIVACY_KEY apart."
+    )
+
+
+def restore(
+    source: Annotated[str, typer.Argument(help="The file to read; - is standard input.")],
+) -> None:
+    """A backup into an empty installation; every count is compared afterwards."""
+    from lakehouse import backup as archive
+    from lakehouse.platform import open_platform
+
+    platform = open_platform()
+    stream: IO[bytes] = sys.stdin.buffer if source == "-" else Path(source).open("rb")  # noqa: SIM115
+    with stream, progress_lines():
+        report = archive.restore(platform.settings, platform.store, stream)
+    rows = sum(report.inventory.lake_rows.values())
+    standard_console.print(
+        f"Restored: {len(report.databases)} databases, {report.objects:,} objects, {rows:,} rows in "
+        f"the lake; audit trail {'intact' if report.inventory.audit_intact else '[red]broken[/]'}."
+    )
+
+
+@contextmanager
+def _output(target: str) -> Iterator[IO[bytes]]:
+    """The stream to write to; a file appears under its name only when it is complete."""
+    if target == "-":
+        yield sys.stdout.buffer
+        return
+    path = Path(target)
+    unfinished = path.with_name(path.name + ".unfinished")
+    with unfinished.open("wb") as stream:
+        yield stream
+    unfinished.replace(path)
