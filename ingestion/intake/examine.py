@@ -12,7 +12,7 @@ from typing import BinaryIO, Final, TypeVar
 
 from ingestion.intake import classify
 from ingestion.intake.classify import BY_LAYOUT, HEAD_BYTES, Classification, Classifier
-from lakehouse.errors import ConfigurationError
+from lakehouse.errors import ConfigurationError, ObjectNotFound
 from lakehouse.storage import ObjectStore
 
 #: Objects wait for the store most of the time, so there are more workers than cores.
@@ -22,6 +22,9 @@ _WINDOW: Final = 2048
 #: A file up to this size is read once, in one request; a larger one as a stream.
 _ONE_READ: Final = 8 * 1024 * 1024
 _CHUNK: Final = 4 * 1024 * 1024
+
+#: Quarantine code of a file that was registered but gone before it could be copied.
+VANISHED: Final = "vanished_before_staging"
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -82,7 +85,12 @@ def examine(
     """
 
     def look(candidate: Candidate) -> Examined:
-        sha256, head, open = _read(store, candidate)
+        try:
+            sha256, head, open = _read(store, candidate)
+        except ObjectNotFound:
+            if candidate.etag is not None:
+                raise  # the inbox had it a moment ago
+            return _vanished(candidate)
         found = _settled(candidate, head, classifier, open)
         return judge(candidate, sha256, found, readable)
 
@@ -137,6 +145,13 @@ def sha256_of(store: ObjectStore, key: str) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _vanished(candidate: Candidate) -> Examined:
+    """A file of an unfinished submission that is neither in the inbox nor in raw."""
+    note = "The file was removed from the inbox before it was copied."
+    lost = Classification("unknown", 1.0, note, reason=VANISHED)
+    return judge(candidate, candidate.sha256 or "", lost, ())
 
 
 def _read(store: ObjectStore, candidate: Candidate) -> tuple[str, bytes, Callable[[], BinaryIO]]:

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Engine, insert, select, update
 from sqlalchemy.orm import Session
 
-from ingestion.intake.examine import ChangedWhileRead, Examined, in_threads, sha256_of
+from ingestion.intake.examine import VANISHED, ChangedWhileRead, Examined, in_threads, sha256_of
 from ingestion.intake.register import MANIFEST, raw_key, raw_prefix
 from lakehouse.errors import AccessDenied, ObjectExists, ObjectNotFound
 from lakehouse.metadata import audit, models, submissions
@@ -118,7 +118,7 @@ def manifest(session: Session, submission: models.Submission) -> bytes:
 
 def _copy(store: ObjectStore, file: Examined, target: str) -> str | None:
     """Make and check the raw copy; the file's path where it can no longer be made."""
-    if file.key == target:  # left by an unfinished pass, and the inbox no longer has it
+    if file.key == target or file.reason == VANISHED:  # the inbox no longer has it
         if not store.exists(target):
             return file.path
         _check(store, file, target)
@@ -182,7 +182,7 @@ def _quarantine_vanished(engine: Engine, submission_id: str, paths: Sequence[str
                     {
                         "submission_id": submission_id,
                         "path": path,
-                        "reason": "vanished_before_staging",
+                        "reason": VANISHED,
                         "detail": "The file was removed from the inbox before it was copied.",
                     }
                     for path in changed
@@ -217,11 +217,8 @@ def _words(outcomes: Counter[str]) -> str:
 
 def _write_manifest(store: ObjectStore, session: Session, submission: models.Submission) -> None:
     prefix = raw_prefix(submission.submitter, submission.file_type, submission.submission_id)
+    key = prefix + MANIFEST
     content = manifest(session, submission)
-    try:
-        store.put(prefix + MANIFEST, content, if_absent=True)
-    except ObjectExists:
-        if store.read(prefix + MANIFEST) != content:
-            store.delete(prefix + MANIFEST)
-            store.put(prefix + MANIFEST, content)
-    store.make_immutable(prefix + MANIFEST)
+    if not store.exists(key) or store.read(key) != content:
+        store.put(key, content)
+    store.make_immutable(key)
