@@ -402,7 +402,7 @@ class _Writer:
         return self._let(
             sql,
             lambda v: (
-                f"case when ({v} >= '{{' or ({v} >= '[' and {v} < '\\')) and json_valid({v}) "
+                f"case when {v} >= '[' and ({v} < '\\' or {v} >= '{{') and json_valid({v}) "
                 f"and not contains(_text, to_json({v})) then null else {v} end"
             ),
         )
@@ -603,7 +603,7 @@ class _Writer:
 
     def _single(self, expr: Single, *, exact: bool) -> str:
         """ViewDefinition.select.column.collection: several values are an error."""
-        where = f"view {self.plan.view}, column {self.label}: {expr.label}"
+        where = f"view {self.plan.view}, column {self.label}, {expr.label}"
         resource = f"{self.plan.resource_type}/"
         key = "coalesce(_resource.id, '(without id)')"
         return self._let(

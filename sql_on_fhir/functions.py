@@ -217,7 +217,7 @@ class PathPlanner:
         return Single(expr.type, False, expr, label, shape=expr.shape)
 
     def _one(self, expr: Expr, node: fhirpath.Node) -> Expr:
-        return self.one(expr, f"the expression at character {node.at + 1} of the path")
+        return self.one(expr, f"path {self.text}, at character {node.at + 1}")
 
     def combine(self, parts: Sequence[Expr], *, distinct: bool = False) -> Expr:
         """All values of the parts, in their order."""

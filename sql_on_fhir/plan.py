@@ -138,7 +138,7 @@ class _ViewPlanner:
         expr = self._path(path, scope, "boolean")
         if expr.type != "boolean" and not isinstance(expr, Nothing):
             self._note(f"where needs a boolean: {path.text!r} gives {expr.type}", path.where)
-        return self.paths.one(expr, path.text)
+        return self.paths.one(expr, f"path {path.text}")
 
     # rows, step by step
 
@@ -285,7 +285,7 @@ class _ViewPlanner:
         if not isinstance(value, Nothing):
             self._check_type(column, value)
         if value.many and not column.collection:
-            value = self.paths.one(value, f'column "{column.name}"')
+            value = self.paths.one(value, f"path {column.path.text}")
         # %rowIndex is 0, not null, in the blank row of its own forEachOrNull.
         zero = at.keeps_empty and isinstance(value, IndexOf)
         if at.blank is not None and not at.in_rows and not zero:
