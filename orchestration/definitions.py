@@ -1,7 +1,5 @@
 """The code location: composes what the domains define. Nothing is decided here."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from orchestration.defs.intake.assets import INBOX, layout_registry, raw_submission
@@ -10,14 +8,12 @@ from orchestration.defs.landing.assets import landing
 from orchestration.defs.platform.assets import heartbeat
 from orchestration.defs.platform.schedules import SCHEDULES, SENSORS
 from orchestration.defs.publishing.assets import published
-from orchestration.defs.quality.checks import gold_checks, silver_checks
 from orchestration.defs.transformation.assets import gold, silver
 from orchestration.jobs import JOBS
 from orchestration.resources import PlatformResource
 
 defs = dg.Definitions(
     assets=[INBOX, layout_registry, raw_submission, landing, silver, gold, published, heartbeat],
-    asset_checks=[silver_checks, gold_checks],
     jobs=JOBS,
     schedules=SCHEDULES,
     sensors=[inbox_sensor, *SENSORS],

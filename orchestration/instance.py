@@ -4,8 +4,6 @@ Its home is ``<home>/dagster``; runs, events and schedules are kept in the Postg
 ``dagster``. In the compose stack DAGSTER_HOME is set and its own dagster.yaml is used instead.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import warnings

@@ -1,14 +1,14 @@
 """The jobs: named selections of the one asset graph, started by sensors, schedules and commands."""
 
-from __future__ import annotations
-
 import dagster as dg
 
-from orchestration.defs.quality.checks import gold_checks, silver_checks
+from orchestration.defs.quality.checks import check_job, check_specs
 from orchestration.vocabulary import SUBMISSIONS
 
-_RAW = dg.AssetSelection.keys(["raw", "layout_registry"], ["raw", "submission"])
-_LAKE = dg.AssetSelection.groups("silver", "gold", "marts")
+_RAW = dg.AssetSelection.groups("raw").materializable().without_checks()
+_LAKE = dg.AssetSelection.groups("silver", "gold", "marts") | dg.AssetSelection.checks(
+    *[spec.key for spec in check_specs("bronze")]
+)
 _PUBLISHED = dg.AssetSelection.groups("published")
 
 intake_job = dg.define_asset_job(
@@ -29,11 +29,6 @@ transform_job = dg.define_asset_job(
     "transform",
     selection=_LAKE,
     description="Silver, Gold and marts from everything pending; checks; no publish.",
-)
-check_job = dg.define_asset_job(
-    "check",
-    selection=dg.AssetSelection.checks(silver_checks, gold_checks),
-    description="All quality suites on Silver and Gold as they are now.",
 )
 publish_job = dg.define_asset_job(
     "publish", selection=_PUBLISHED, description="Publish the marts as they are now."

@@ -5,8 +5,6 @@ was killed would stay "started" for ever. This one asks the code location; the d
 monitoring then fails the run, and the retry policy starts it again from where it stopped.
 """
 
-from __future__ import annotations
-
 from dagster import DagsterRun
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus

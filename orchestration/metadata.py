@@ -1,7 +1,5 @@
 """What assets show in the Dagster UI: schemas, row counts and samples without identifiers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

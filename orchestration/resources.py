@@ -1,7 +1,5 @@
 """The one resource every asset uses: the opened platform."""
 
-from __future__ import annotations
-
 import dagster as dg
 from pydantic import PrivateAttr
 

@@ -4,8 +4,6 @@ Each run is a real Dagster run, recorded with its events, asset materializations
 what was done in the terminal is seen in the Dagster UI.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field

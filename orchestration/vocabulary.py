@@ -1,7 +1,5 @@
 """Words that several definitions share: groups, owners, pools, partitions, automation conditions."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 OWNERS = ["team:data-platform"]

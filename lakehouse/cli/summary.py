@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _STAGE_NAMES = {
     "raw__layout_registry": "layouts",
     "raw__submission": "intake",
-    "landing": "landing (dlt)",
+    "land": "landing (dlt)",
     "silver": "Silver (dbt)",
     "silver_checks": "checks on Silver",
     "gold": "Gold and marts (dbt)",

@@ -1,7 +1,5 @@
 """From the inbox to registered submissions."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import dagster as dg

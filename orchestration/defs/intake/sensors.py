@@ -1,7 +1,5 @@
 """The inbox, watched: closed drops become submissions, submissions are landed, leftovers built."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from ingestion.intake import pending_groups

@@ -1,7 +1,5 @@
 """From a staged submission to Bronze: one partition a submission."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
@@ -33,7 +31,7 @@ SPECS = [
 
 
 @dg.multi_asset(
-    name="landing",
+    name="land",
     specs=SPECS,
     partitions_def=SUBMISSIONS,
     pool=LANDING_POOL,

@@ -1,7 +1,5 @@
 """Assets that watch the platform itself."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from lakehouse.heartbeat import beat

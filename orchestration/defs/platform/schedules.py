@@ -1,7 +1,5 @@
 """Schedules and sensors that keep the platform in shape and say when it is not."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg

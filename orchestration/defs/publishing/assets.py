@@ -1,19 +1,16 @@
 """From the lake's marts to Postgres, where dashboards read them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
 
 import quality
 from lakehouse.metadata import builds
-from orchestration.defs.quality.checks import check_result, check_spec
+from orchestration.defs.quality.checks import check_result, check_specs
 from orchestration.defs.transformation.assets import GOLD_SPECS
 from orchestration.resources import PlatformResource
 from orchestration.vocabulary import AFTER_UPSTREAM, OWNERS, PUBLISH_POOL
 from publishing import publish
-from quality.suites import rules
 
 MARTS = sorted(spec.key.path[1] for spec in GOLD_SPECS if spec.key.path[0] == "marts")
 
@@ -29,10 +26,9 @@ SPECS = [
     )
     for mart in MARTS
 ]
-CHECKS = [check_spec("published", rule) for rule in rules("published")]
 
 
-@dg.multi_asset(name="published", specs=SPECS, check_specs=CHECKS, pool=PUBLISH_POOL)
+@dg.multi_asset(name="published", specs=SPECS, check_specs=check_specs("published"), pool=PUBLISH_POOL)
 def published(
     context: dg.AssetExecutionContext, platform: PlatformResource
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:

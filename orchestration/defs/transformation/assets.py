@@ -3,8 +3,6 @@
 dbt is unpartitioned: however many submissions were landed, one build takes all of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +14,7 @@ from lakehouse.errors import BuildError, QualityError
 from lakehouse.metadata import builds
 from lakehouse.platform import Platform
 from lakehouse.progress import report
+from orchestration.defs.quality.checks import check_specs, evaluate
 from orchestration.metadata import table_metadata
 from orchestration.resources import PlatformResource
 from orchestration.vocabulary import (
@@ -86,8 +85,8 @@ def _test_specs(assets: list[dg.AssetSpec]) -> dict[str, dg.AssetCheckSpec]:
     return found
 
 
-SILVER_SELECT = "path:models/staging path:models/silver"
-GOLD_SELECT = "path:models/gold path:models/marts"
+SILVER_SELECT = "tag:staging tag:silver"
+GOLD_SELECT = "tag:gold tag:marts"
 SILVER_SPECS = _specs(SILVER_SELECT)
 GOLD_SPECS = _specs(GOLD_SELECT)
 SILVER_TESTS = _test_specs(SILVER_SPECS)
@@ -97,7 +96,8 @@ GOLD_TESTS = _test_specs(GOLD_SPECS)
 @dg.multi_asset(
     name="silver",
     specs=SILVER_SPECS,
-    check_specs=list(SILVER_TESTS.values()),
+    check_specs=[*SILVER_TESTS.values(), *check_specs("bronze", "silver")],
+    allow_arbitrary_check_specs=True,  # Bronze balances with what intake counted
     pool=LAKE_WRITER_POOL,
 )
 def silver(context: dg.AssetExecutionContext, platform: PlatformResource) -> Events:
@@ -118,20 +118,22 @@ def silver(context: dg.AssetExecutionContext, platform: PlatformResource) -> Eve
             )
     context.log.info("Build %s took in %d submissions.", build.build_id, len(build.pending))
     yield from _events(opened, done, SILVER_SPECS, SILVER_TESTS)
+    yield from evaluate(opened, context.run_id, "bronze", "silver")
 
 
 @dg.multi_asset(
     name="gold",
     specs=GOLD_SPECS,
-    check_specs=list(GOLD_TESTS.values()),
+    check_specs=[*GOLD_TESTS.values(), *check_specs("gold", "marts")],
     pool=LAKE_WRITER_POOL,
 )
-def gold(platform: PlatformResource) -> Events:
+def gold(context: dg.AssetExecutionContext, platform: PlatformResource) -> Events:
     """Build Gold and the marts from Silver."""
     opened = platform.open()
     with lake.layer_lock(opened.settings, "gold", "marts"):
         done = _run_dbt(opened, "gold", GOLD_SELECT)
     yield from _events(opened, done, GOLD_SPECS, GOLD_TESTS)
+    yield from evaluate(opened, context.run_id, "gold", "marts")
 
 
 def _run_dbt(
