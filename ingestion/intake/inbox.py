@@ -56,25 +56,40 @@ def intake(
         seen.add(group.key)
         work.look_at(group, known.get(group.key))
     for key, what in known.items():
-        if what.unfinished and key not in seen:
+        if key in seen:
+            continue
+        if what.unfinished:
             work.take(InboxGroup(key, files=(), marked=True, newest=None))
+        elif what.open:
+            register.forget_open(engine, key)
     return work.report
 
 
 def pending_groups(
     store: ObjectStore, engine: Engine, settings: Settings, *, now: datetime | None = None
 ) -> list[str]:
-    """Keys of the drops that :func:`intake` would take now; reads the listing, nothing else."""
+    """Keys of the drops that :func:`intake` would take now.
+
+    Reads one listing; drops that are still arriving are written down, so that
+    ``lakehouse status`` shows what they wait for.
+    """
     moment = now or datetime.now(UTC)
     known = _known(engine)
-    found = {
-        group.key
-        for group in discover(store, settings)
-        if group.files
-        and not _is_settled(group, known.get(group.key))
-        and group.is_closed(settings, moment)
-    }
-    return sorted(found | {key for key, what in known.items() if what.unfinished})
+    found: list[str] = []
+    for group in discover(store, settings):
+        what = known.get(group.key)
+        if not group.files or _is_settled(group, what):
+            continue
+        if group.is_closed(settings, moment):
+            found.append(group.key)
+        elif what is None or what.fingerprint != group.fingerprint:
+            register.remember_open(engine, group, _quiet_words(settings), now=moment)
+    unfinished = (key for key, what in known.items() if what.unfinished)
+    return sorted({*found, *unfinished})
+
+
+def _quiet_words(settings: Settings) -> str:
+    return f"_SUCCESS, or {settings.quiescence_minutes:g} minute(s) without a change"
 
 
 @dataclass(frozen=True)
@@ -84,23 +99,24 @@ class _Known:
     unfinished: bool
 
 
-def _known(engine: Engine) -> dict[str, _Known]:
+def _known(engine: Engine, group_key: str | None = None) -> dict[str, _Known]:
+    """What was noted of all drops, or of one."""
     with Session(engine) as session:
-        rows = session.execute(
-            select(
-                models.InboxGroup.group_key,
-                models.InboxGroup.fingerprint,
-                models.InboxGroup.outcome,
-                models.InboxGroup.group_key == models.Submission.group_key,
-                models.Submission.state,
-            ).outerjoin(
-                models.Submission,
-                models.Submission.submission_id == models.InboxGroup.submission_id,
-            )
+        query = select(
+            models.InboxGroup.group_key,
+            models.InboxGroup.fingerprint,
+            models.InboxGroup.outcome,
+            models.InboxGroup.group_key == models.Submission.group_key,
+            models.Submission.state,
+        ).outerjoin(
+            models.Submission,
+            models.Submission.submission_id == models.InboxGroup.submission_id,
         )
+        if group_key is not None:
+            query = query.where(models.InboxGroup.group_key == group_key)
         return {
             key: _Known(fingerprint, outcome == "open", bool(own) and state == "RECEIVED")
-            for key, fingerprint, outcome, own, state in rows
+            for key, fingerprint, outcome, own, state in session.execute(query)
         }
 
 
@@ -130,22 +146,20 @@ class _Pass:
     def look_at(self, group: InboxGroup, known: _Known | None) -> None:
         """One drop of the listing: is there anything to do, and may it be done now?"""
         if group.unusable:
-            self.report.refused.append(
-                Refused(
-                    group.key,
-                    f"{group.unusable} object(s) have keys that cannot be files (//, . or ..): "
-                    "upload them again under proper names",
-                )
+            self._refuse(
+                group,
+                f"{group.unusable} object(s) have keys that cannot be files (//, . or ..): "
+                "upload them again under proper names",
             )
         if not group.files:
             if group.marked:
-                self.report.refused.append(Refused(group.key, "it has _SUCCESS but no files"))
+                self._refuse(group, "a drop has _SUCCESS but no files")
         elif _is_settled(group, known):
             self.report.unchanged += 1
         elif group.is_closed(self.settings, self.now):
             self.take(group)
         else:
-            self._leave_open(group, self._waits_for())
+            self._leave_open(group, _quiet_words(self.settings))
 
     def take(self, group: InboxGroup) -> None:
         """Register and stage a closed drop."""
@@ -153,7 +167,7 @@ class _Pass:
             if not alone:
                 self._leave_open(group, "another intake, which is taking it in", remember=False)
                 return
-            if _is_settled(group, _known_now(self.engine, group.key)):
+            if _is_settled(group, _known(self.engine, group.key).get(group.key)):
                 self.report.unchanged += 1
                 return
             try:
@@ -189,13 +203,13 @@ class _Pass:
         self.report.registered.append(new)
         progress.report("intake", new.submission_id, f"{state}, {new.file_count:,} file(s)")
 
-    def _waits_for(self) -> str:
-        minutes = self.settings.quiescence_minutes
-        return f"_SUCCESS, or {minutes:g} minute(s) without a change"
+    def _refuse(self, group: InboxGroup, reason: str) -> None:
+        self.report.refused.append(Refused(group.key, reason))
+        progress.report("intake", f"{group.submitter}/{group.file_type}", reason, failed=True)
 
     def _leave_open(self, group: InboxGroup, waits_for: str, *, remember: bool = True) -> None:
         if remember:
-            register.remember_open(self.engine, group, f"waits for {waits_for}", now=self.now)
+            register.remember_open(self.engine, group, waits_for, now=self.now)
         self.report.open_groups.append(
             OpenGroup(
                 group_key=group.key,
@@ -259,10 +273,6 @@ def _settled_as(former: FormerFile | None, size: int, etag: str | None) -> str |
         return None
     same = former.inbox_etag == etag and former.size == size
     return former.file_type if same else None
-
-
-def _known_now(engine: Engine, group_key: str) -> _Known | None:
-    return _known(engine).get(group_key)
 
 
 @contextmanager

@@ -112,8 +112,22 @@ def content_hash(files: Sequence[Examined]) -> str:
 
 def remember_open(engine: Engine, group: InboxGroup, waits_for: str, *, now: datetime) -> None:
     """Write down that a drop is still arriving, so that ``lakehouse status`` shows it."""
+    note = f"waits for {waits_for}"
     with Session(engine) as session, session.begin():
-        _remember(session, group, now, outcome="open", closed_at=None, note=waits_for)
+        _remember(session, group, now, outcome="open", closed_at=None, note=note)
+
+
+def forget_open(engine: Engine, group_key: str) -> None:
+    """A drop that was arriving is gone from the inbox: what was registered of it, if anything,
+    is all there is."""
+    with Session(engine) as session, session.begin():
+        group = session.get(models.InboxGroup, group_key, with_for_update=True)
+        if group is None or group.outcome != "open":
+            return
+        if group.submission_id is None:
+            session.delete(group)
+        else:
+            group.outcome, group.note = "registered", None
 
 
 def _settle_unchanged(

@@ -126,10 +126,26 @@ def review(
 def withdraw(
     submission: Annotated[str, typer.Argument(help="The submission to withdraw.")],
     reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")],
+    whole_drop: Annotated[
+        bool, typer.Option(help="Also withdraw the earlier states of its drop.")
+    ] = False,
 ) -> None:
-    """Withdraw a submission: after the next build everything reads as if it had never come."""
+    """Withdraw a submission: after the next build everything reads as if it had never come.
+
+    Where it replaced an earlier state of its drop, that one counts again (unless --whole-drop).
+    """
     from ingestion.intake import withdraw as withdraw_submission
     from lakehouse.platform import open_platform
 
-    withdraw_submission(open_platform().engine, submission, reason=reason, actor=actor())
-    console.print("Withdrawn. Next: [bold]lakehouse run[/] takes it out of Silver, Gold and marts.")
+    done = withdraw_submission(
+        open_platform().engine, submission, reason=reason, actor=actor(), whole_drop=whole_drop
+    )
+    console.print(f"{len(done.withdrawn)} submission(s) withdrawn.")
+    for restored in done.restored:
+        console.print(f"[yellow]{restored}[/], which it had replaced, counts again.")
+    if done.repeated_by:
+        console.print(
+            f"[yellow]{done.repeated_by} drop(s)[/] had the same content and were not taken in; "
+            "drop one under a new name if it shall count."
+        )
+    console.print("Next: [bold]lakehouse run[/] takes it out of Silver, Gold and marts.")

@@ -121,6 +121,37 @@ def test_a_drop_that_is_still_arriving_waits_and_is_shown(inbox: Inbox) -> None:
     assert status(inbox.engine).open_groups == []
 
 
+def test_looking_shows_what_is_arriving_before_any_pass(inbox: Inbox) -> None:
+    inbox.settings = inbox.settings.model_copy(update={"quiescence_minutes": 15.0})
+    inbox.drop({"a.json": patient(1)}, close=False)
+
+    assert inbox.pending() == []
+
+    (group,) = status(inbox.engine).open_groups
+    assert (group.group_key, group.file_count) == (GROUP, 1)
+    assert "15 minute(s)" in (group.note or "")
+
+
+def test_a_drop_that_is_taken_back_while_arriving_is_forgotten(inbox: Inbox) -> None:
+    inbox.drop({"a.json": patient(1)}, group="north/fhir/kept")
+    inbox.take()
+    inbox.settings = inbox.settings.model_copy(update={"quiescence_minutes": 15.0})
+    for group in (GROUP, "north/fhir/kept"):
+        inbox.drop({"b.json": patient(2)}, group=group, close=False)
+        inbox.remove("_SUCCESS", group=group)
+    inbox.take()
+    assert len(status(inbox.engine).open_groups) == 2
+    inbox.store.delete_prefix("inbox/north/")
+
+    inbox.take()
+
+    assert status(inbox.engine).open_groups == []
+    assert inbox.group() is None
+    kept = inbox.group("north/fhir/kept")
+    assert kept is not None
+    assert kept.outcome == "registered"
+
+
 def test_the_marker_closes_it_at_once(inbox: Inbox) -> None:
     inbox.settings = inbox.settings.model_copy(update={"quiescence_minutes": 15.0})
     inbox.drop({"a.json": patient(1)}, close=False)
