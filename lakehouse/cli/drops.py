@@ -41,7 +41,6 @@ def drop(
 ) -> None:
     """Put files into the inbox, as any S3 client would. `lakehouse run` takes it from there."""
     from ingestion.intake.drop import put_drop
-
     from lakehouse.platform import open_platform
 
     platform = open_platform()
