@@ -11,8 +11,8 @@ from typing import IO, Annotated
 
 import typer
 
-from lakehouse.cli.console import errors_console, print_json, progress_lines, table
 from lakehouse.cli.console import console as standard_console
+from lakehouse.cli.console import errors_console, print_json, progress_lines
 
 _PANEL = "Administration"
 _CONSOLE_PORT = 9001
@@ -40,10 +40,14 @@ def credentials(
     if as_json:
         print_json(found)
         return
-    rows = [("Hub", f"http://localhost:{settings.hub_port}", "", "")]
-    rows.append(("Dagster", f"http://localhost:{settings.dagster_port}", "", ""))
-    rows += [(entry.service, entry.address, entry.user, entry.password) for entry in found]
-    standard_console.print(table(None, ("what", "address", "user", "password"), rows))
+    lines = [("Hub", f"http://localhost:{settings.hub_port}", "", "")]
+    lines.append(("Dagster", f"http://localhost:{settings.dagster_port}", "", ""))
+    lines += [(entry.service, entry.address, entry.user, entry.password) for entry in found]
+    for what, address, user, password in lines:
+        # Plain lines, never wrapped: people copy from here.
+        standard_console.print(
+            f"{what:<22} {address:<24} {user:<14} {password}", soft_wrap=True, markup=False
+        )
 
 
 def backup(

@@ -20,6 +20,9 @@ import dashboards  # noqa: E402
 
 SCREENSHOTS = ROOT / "tests/e2e/screenshots"
 pytestmark = pytest.mark.slow
+needs_chromium = pytest.mark.skipif(
+    not Path(dashboards.CHROMIUM).exists(), reason="Chromium is not installed"
+)
 
 
 @pytest.fixture
@@ -68,6 +71,7 @@ def ask(client: httpx.Client, dataset: int, metric: str, **query: Any) -> httpx.
 
 
 @pytest.mark.browser
+@needs_chromium
 def test_every_chart_of_every_dashboard_draws_without_an_error(superset: RunningSuperset) -> None:
     with dashboards.browser(superset.address) as page:
         dashboards.log_in(page, superset.address, "viewer", superset.passwords["viewer"])
@@ -83,6 +87,7 @@ def test_every_chart_of_every_dashboard_draws_without_an_error(superset: Running
 
 
 @pytest.mark.browser
+@needs_chromium
 def test_the_number_on_the_dashboard_is_the_number_in_the_mart(superset: RunningSuperset) -> None:
     with psycopg.connect(superset.settings.libpq_url("marts")) as connection:
         row = connection.execute(
