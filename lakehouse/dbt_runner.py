@@ -37,7 +37,8 @@ _PROJECT_SOURCES = (*_SILVER_SOURCES, "models/**/*", "tests/**/*.sql", "*.yml")
 #: dbt keeps one adapter, one connection pool and one set of flags per process.
 _ONE_AT_A_TIME = threading.Lock()
 
-_STRING = re.compile(r"'(?:[^']|'')*'")
+#: Quoted text, also where the message was cut off inside it.
+_STRING = re.compile(r"""'(?:[^']|'')*(?:'|$)|"(?:[^"]|"")*(?:"|$)""")
 _RESOURCE = re.compile(r"\b([A-Z][A-Za-z]+)/[A-Za-z0-9.\-]{1,64}\b")
 
 
@@ -221,8 +222,8 @@ def _node_of_event(event: Any) -> DbtNode:
 
 def redacted(message: str) -> str:
     """A message of dbt or DuckDB without the values that it quotes: it may come from a record."""
-    text = _RESOURCE.sub(r"\1/…", _STRING.sub("'…'", message.strip()))
-    return text.split("\n\n")[0][:600]
+    text = _RESOURCE.sub(r"\1/…", _STRING.sub("'…'", message.strip().split("\n\n")[0]))
+    return text[:600]
 
 
 @contextmanager
