@@ -384,6 +384,7 @@ def _refused_at_sight(start: bytes) -> tuple[Reason, str] | None:
 
 def _read_lines(reading: _File, blocks: Iterator[bytes]) -> Iterator[Event]:
     """NDJSON: one resource (or one bundle) a line; position is the line number from 1."""
+    reading.valid_utf8 = False  # not known, so each line is looked at
     number = 0
     try:
         for number, line in streams.lines(blocks):
@@ -427,6 +428,7 @@ def _read_document(reading: _File, open_blocks: Callable[[], Iterator[bytes]]) -
     if stopped is not None:
         yield from _read_broken(reading, text, open_blocks, Reason(stopped), None)
         return
+    reading.valid_utf8 = text.isascii() or _is_utf8(text)
     try:
         _take_document(reading, text)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -473,7 +475,6 @@ def _take_document(
     ``where`` and ``position`` place a bundle inside a line or another bundle. Raises
     ``msgspec.DecodeError`` where it is not JSON.
     """
-    reading.valid_utf8 = text.isascii() or _is_utf8(text)
     try:
         document = _DOCUMENT.decode(text)
     except msgspec.ValidationError:

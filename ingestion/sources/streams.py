@@ -40,10 +40,11 @@ def is_compressed(start: bytes) -> bool:
 
 
 def blocks(file: BinaryIO) -> Iterator[bytes]:
-    """The content of ``file``, decompressed where its first bytes say gzip or zstd.
+    """The content of ``file`` from its start, decompressed where its first bytes say gzip or zstd.
 
     Raises :class:`InputRejected` (``truncated``, ``corrupt_archive``) after the last good block.
     """
+    file.seek(0)
     start = file.read(len(_ZSTD_MAGIC))
     file.seek(0)
     if start.startswith(_GZIP_MAGIC):
@@ -99,8 +100,9 @@ def _new(gzip: bool) -> _Decompressor:
     return zstandard.ZstdDecompressor().decompressobj()
 
 
-def read_all(source: Iterator[bytes], limit: int = MAX_RECORD_BYTES) -> tuple[bytes, str | None]:
+def read_all(source: Iterator[bytes], limit: int | None = None) -> tuple[bytes, str | None]:
     """Everything that ``source`` gives, and the reason why it is not all there, if so."""
+    limit = limit or MAX_RECORD_BYTES
     pieces: list[bytes] = []
     size = 0
     try:
@@ -115,12 +117,14 @@ def read_all(source: Iterator[bytes], limit: int = MAX_RECORD_BYTES) -> tuple[by
 
 
 def lines(
-    source: Iterator[bytes], limit: int = MAX_RECORD_BYTES
+    source: Iterator[bytes], limit: int | None = None
 ) -> Iterator[tuple[int, bytes | None]]:
-    """Each line with its number from 1, without its line feed; None for one above ``limit``.
+    """Each line with its number from 1, without its line feed; None for one above ``limit``
+    (by default :data:`MAX_RECORD_BYTES`).
 
     Where ``source`` raises, the unfinished last line is given first.
     """
+    limit = limit or MAX_RECORD_BYTES
     number = 1
     started: list[bytes] = []  # pieces of a line that is not finished
     size = 0

@@ -91,7 +91,10 @@ def test_what_cannot_be_taken_is_counted_and_the_rest_is_landed(
     stage: Stage, landing: Land, engine: Engine, con: duckdb.DuckDBPyConnection
 ) -> None:
     good = bundle(patient("p1"))
-    odd = b'{"resourceType":"Bundle","type":"collection","entry":[null,{"resource":{"resourceType":"Patient","id":"p2"}}]}'
+    odd = (
+        b'{"resourceType":"Bundle","type":"collection","entry":[null,'
+        b'{"resource":{"resourceType":"Patient","id":"p2"}}]}'
+    )
     submission = stage({"good.json": good, "odd.json": odd})
     report = landing(submission)
     assert (report.state, report.arrived, report.accepted) == ("LANDED", 3, 2)
