@@ -5,6 +5,7 @@ import os
 import random
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,11 @@ from tests.unit.sql_on_fhir.random_fhir import RandomFhir
 TEST_DATA = Path(
     os.environ.get("LAKEHOUSE_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")
 )
+ROOT = Path(__file__).parents[3]
 VIEWS = {
     path.stem: json.loads(path.read_text())
-    for path in (Path(__file__).parent / "views").glob("*.json")
+    for folder in (Path(__file__).parent / "views", ROOT / "dbt" / "views")
+    for path in folder.glob("*.json")
 }
 
 
@@ -38,6 +41,12 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 def comparable(value: Any) -> Any:
     if isinstance(value, list):
         return [comparable(inner) for inner in value]
+    if isinstance(value, dict):
+        return {key: comparable(inner) for key, inner in value.items()}
+    if isinstance(value, str) and value[:1] == "{":
+        # A complex column is JSON: text from DuckDB, a dict from the interpreter.
+        with suppress(ValueError):
+            return comparable(json.loads(value))
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return value
     return round(float(value), 9) + 0.0
@@ -94,15 +103,13 @@ def test_us_core_examples(con: duckdb.DuckDBPyConnection, name: str) -> None:
 def test_synthea_bundles(con: duckdb.DuckDBPyConnection, name: str) -> None:
     type_ = f'"{VIEWS[name]["resource"]}"'
     texts = [t for t in archived("fhir_synthea_100.tar.xz") if type_ in t]
-    assert_same(con, VIEWS[name], texts[:: max(1, len(texts) // 1500)])
+    assert_same(con, VIEWS[name], texts[:: max(1, len(texts) // 300)])
 
 
 @settings(max_examples=int(os.environ.get("RANDOM_VIEWS", "150")), deadline=None)
-@given(source=st.randoms(use_true_random=False))
-def test_random_views_over_random_resources(
-    con: duckdb.DuckDBPyConnection, source: random.Random
-) -> None:
-    fhir = RandomFhir(source)
+@given(seed=st.integers(min_value=0, max_value=2**32))
+def test_random_views_over_random_resources(con: duckdb.DuckDBPyConnection, seed: int) -> None:
+    fhir = RandomFhir(random.Random(seed))
     view = fhir.view()
     try:
         compile_view(view, source="resources")
