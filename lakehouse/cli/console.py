@@ -81,7 +81,9 @@ def progress_lines(*, quiet: bool = False) -> Iterator[None]:
             mark = "[red]✗[/]" if step.failed else "[green]✓[/]"
             seconds = time.monotonic() - started
             console.print(
-                f" {mark} [bold]{step.stage:<10}[/] {step.subject:<34} [dim]{step.detail:<44} {seconds:6.1f} s[/]"
+                f" {mark} [bold]{step.stage:<9}[/] {step.subject:<30.30} "
+                f"[dim]{step.detail:<26.26} {seconds:5.1f} s[/]",
+                no_wrap=True,
             )
             status.update(f"{step.stage} …")
 

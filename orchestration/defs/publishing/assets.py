@@ -28,7 +28,9 @@ SPECS = [
 ]
 
 
-@dg.multi_asset(name="published", specs=SPECS, check_specs=check_specs("published"), pool=PUBLISH_POOL)
+@dg.multi_asset(
+    name="published", specs=SPECS, check_specs=check_specs("published"), pool=PUBLISH_POOL
+)
 def published(
     context: dg.AssetExecutionContext, platform: PlatformResource
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:

@@ -4,6 +4,7 @@ dbt is unpartitioned: however many submissions were landed, one build takes all 
 """
 
 from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
 from typing import Any
 
 import dagster as dg
@@ -60,7 +61,15 @@ def _specs(select: str) -> list[dg.AssetSpec]:
     specs = build_dbt_asset_specs(
         manifest=MANIFEST, dagster_dbt_translator=_TRANSLATOR, select=select
     )
-    return [spec.replace_attributes(kinds={"dbt", "duckdb", "ducklake"}) for spec in specs]
+    by_key = {spec.key: spec for spec in specs}
+    # A step has to yield its assets in the order in which they build on each other.
+    order = TopologicalSorter(
+        {
+            spec.key: [dep.asset_key for dep in spec.deps if dep.asset_key in by_key]
+            for spec in specs
+        }
+    ).static_order()
+    return [by_key[key].replace_attributes(kinds={"dbt", "duckdb", "ducklake"}) for key in order]
 
 
 def _test_specs(assets: list[dg.AssetSpec]) -> dict[str, dg.AssetCheckSpec]:
