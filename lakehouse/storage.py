@@ -568,7 +568,7 @@ class S3Store:
         return True
 
     def open(self, key: str) -> BinaryIO:
-        reader = _RangedReader(self.stat(key), self._fetch)
+        reader = RangedReader(self.stat(key), self._fetch)
         return cast(BinaryIO, io.BufferedReader(reader, READ_AHEAD_MIN))
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
@@ -788,13 +788,14 @@ def _parts(first: bytes, stream: BinaryIO) -> Iterator[bytes]:
         part = _read_part(stream, PART_BYTES if number <= 1000 else LATE_PART_BYTES)
 
 
-class _RangedReader(io.RawIOBase):
+class RangedReader(io.RawIOBase):
     """Reads an object by ranges: small ones after a seek, growing ones while going straight on."""
 
     def __init__(
         self, info: ObjectInfo, fetch: Callable[[str, int, int | None, str | None], bytes]
     ) -> None:
         super().__init__()
+        self.name = "<object>"  # readers of formats ask a file for it; never the key
         self._info = info
         self._fetch = fetch
         self._position = 0

@@ -103,7 +103,6 @@ _DAMAGE: Final = (
     TypeError,
     KeyError,
     IndexError,
-    AttributeError,
     NotImplementedError,
     LookupError,
     OverflowError,
