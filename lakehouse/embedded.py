@@ -16,11 +16,15 @@ from urllib.parse import quote
 from lakehouse.errors import ConfigurationError
 from lakehouse.settings import Settings
 
-#: Eight landings, a build, Dagster and Superset each hold several connections.
+#: Eight landings, a build, Dagster and Superset each hold several connections. Nothing replicates
+#: this server, so a table filled in the transaction that made it needs no WAL: publishing is a
+#: third faster.
 _SERVER_CONFIGURATION = """
 max_connections = 300
 shared_buffers = '128MB'
 max_wal_size = '2GB'
+wal_level = 'minimal'
+max_wal_senders = 0
 jit = off
 logging_collector = off
 log_statement = 'none'

@@ -154,16 +154,17 @@ class PostgresTarget:
         with self._attached(lake):
             for table in tables:
                 self._copy(lake, publication, table)
-        counts = self.count(publication.n)
-        for table in tables:
-            self._index(schema, table, counts[table])
-        # Freezing costs a tenth of the load and gives index-only scans and fast counts.
-        for table in tables:
+        return self.count(publication.n)
+
+    def complete(self, publication: Publication, counts: Mapping[str, int]) -> None:
+        schema = publication.place
+        for table, rows in counts.items():
+            self._index(schema, table, rows)
+            # Freezing costs a tenth of the load and gives index-only scans and fast counts.
             self._execute(
                 sql.SQL("vacuum (freeze, analyze) {}").format(sql.Identifier(schema, table))
             )
         self._describe(publication)
-        return counts
 
     def switch(self, n: int, *, drop_broken_views: bool, wait_seconds: float) -> Switch:
         deadline = time.monotonic() + wait_seconds

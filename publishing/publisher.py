@@ -271,6 +271,8 @@ def _publish(
         counts = place.load(lake, publication, tables)
     with _timed(seconds, "verify"):
         _refuse_different_counts(counts, _lake_counts(lake, publication.snapshot_id))
+    with _timed(seconds, "complete"):
+        place.complete(publication, counts)
     if inspect is not None:
         with _timed(seconds, "inspect"):
             reasons = inspect(publication.place)

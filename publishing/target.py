@@ -70,6 +70,10 @@ class Target(Protocol):
         """Copy ``tables`` of the lake's marts as of the snapshot; rows counted at the target."""
         ...
 
+    def complete(self, publication: Publication, counts: Mapping[str, int]) -> None:
+        """Make what was loaded ready to be read fast, and mark it as whole."""
+        ...
+
     def switch(self, n: int, *, drop_broken_views: bool, wait_seconds: float) -> Switch:
         """Show publication ``n`` to readers, all tables at once; all or nothing."""
         ...
