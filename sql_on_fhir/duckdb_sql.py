@@ -355,6 +355,9 @@ class _Writer:
             else:
                 inner = self._read(entry.shape)
             parts.append(f'"{key}":{f"[{inner}]" if entry.many else inner}')
+        if not parts:
+            # Only whether it is there matters: any struct says so, and JSON text costs more.
+            parts = ['"id":"VARCHAR"']
         return "{" + ",".join(parts) + "}"
 
     def _read(self, shape: Shape | None) -> str:

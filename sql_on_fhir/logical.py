@@ -45,7 +45,7 @@ class Shape:
     @property
     def is_struct(self) -> bool:
         """True where the parse gives a struct of the elements; else it gives JSON text."""
-        return bool(self.fields) and not self.whole
+        return not self.whole
 
     def read_whole(self) -> None:
         self._found()._whole = True
