@@ -32,6 +32,14 @@ def ensure(settings: Settings) -> None:
                     connection.execute(
                         sql.SQL("create database {}").format(sql.Identifier(database))
                     )
+                    if name == "dagster":
+                        # Hundreds of small event rows a run. A crash of the machine may lose the
+                        # last moments of a run's log; no data and no state depends on it.
+                        connection.execute(
+                            sql.SQL("alter database {} set synchronous_commit = off").format(
+                                sql.Identifier(database)
+                            )
+                        )
             role = connection.execute(
                 "select 1 from pg_roles where rolname = %s", [READER_ROLE]
             ).fetchone()
