@@ -9,7 +9,7 @@ is not listed is not looked at. Shapes: https://hl7.org/fhir/R4/ (4.0.1).
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Struct, defstruct
@@ -24,10 +24,11 @@ _DAY: Final = (
 )
 #: dateTime of R4 (https://hl7.org/fhir/R4/datatypes.html#dateTime), and what many systems write in
 #: its place: without seconds, without an offset.
-_DATE_TIME: Final = (
+_DATE_TIME: Final = re.compile(
     rf"^(?:{_DAY}(?:T(?:[01]\d|2[0-3]):[0-5]\d(?::(?:[0-5]\d|60)(?:\.\d+)?)?"
     r"(?:Z|[+-](?:0\d|1[0-4]):[0-5]\d)?)?|\d{4}(?:-(?:0[1-9]|1[0-2]))?)\Z"
 )
+_NOT_A_DATE: Final = "Not a date that exists"
 _OTHER_VERSION_PROFILE: Final = re.compile(
     r"//hl7\.org/fhir/(?:DSTU2|STU3|R5|R6|1\.0|3\.0|5\.0|6\.0)/|//fhir\.org/guides/argonaut/",
     re.IGNORECASE,
@@ -35,9 +36,30 @@ _OTHER_VERSION_PROFILE: Final = re.compile(
 _PROFILES_KEPT: Final = 10_000
 
 Text = str | None
-Date = Annotated[str, msgspec.Meta(pattern=_DATE_TIME)] | None
 #: An element that R4 does not have, but another version of FHIR has in this place.
 OtherVersion: TypeAlias = None
+
+
+#: Dates seen so far: the resources of one encounter share theirs, so most are found here.
+_dates: set[str | None] = {None}
+_DATES_KEPT: Final = 100_000
+
+
+def is_date(value: str) -> bool:
+    """Whether ``value`` is a date, partial date or date with time that exists."""
+    return _DATE_TIME.search(value) is not None
+
+
+def _check_dates(names: str, *values: Text) -> None:
+    """Refuse ``values`` (of the elements ``names``) that are no dates."""
+    if len(_dates) > _DATES_KEPT:
+        _dates.clear()
+        _dates.add(None)
+    for value in values:
+        if value is not None and not is_date(value):
+            name = names.split()[values.index(value)]
+            raise ValueError(f"{_NOT_A_DATE}: {name}")
+        _dates.add(value)
 
 
 #: Profiles seen so far: data names few, and names them on every resource.
@@ -68,8 +90,12 @@ class CodeableConcept(Struct, gc=False):
 
 
 class Period(Struct, gc=False):
-    start: Date = None
-    end: Date = None
+    start: Text = None
+    end: Text = None
+
+    def __post_init__(self) -> None:
+        if not _dates.issuperset((self.start, self.end)):
+            _check_dates("start end", self.start, self.end)
 
 
 class Quantity(Struct, gc=False):
@@ -78,10 +104,12 @@ class Quantity(Struct, gc=False):
 
 class Meta(Struct, gc=False):
     versionId: Text = None  # noqa: N815 - FHIR's own names
-    lastUpdated: Date = None  # noqa: N815
+    lastUpdated: Text = None  # noqa: N815
     profile: list[str] | None = None
 
     def __post_init__(self) -> None:
+        if self.lastUpdated not in _dates:
+            _check_dates("lastUpdated", self.lastUpdated)
         if self.profile is not None:
             for url in self.profile:
                 if url not in _r4_profiles:
@@ -102,13 +130,17 @@ class Identified(Resource):
 class Patient(Resource):
     identifier: Objects = None
     name: Objects = None
-    birthDate: Date = None  # noqa: N815
-    deceasedDateTime: Date = None  # noqa: N815
+    birthDate: Text = None  # noqa: N815
+    deceasedDateTime: Text = None  # noqa: N815
     deceasedBoolean: bool | None = None  # noqa: N815
     address: Objects = None
     gender: Text = None
     extension: Objects = None
     animal: OtherVersion = None
+
+    def __post_init__(self) -> None:
+        if not _dates.issuperset((self.birthDate, self.deceasedDateTime)):
+            _check_dates("birthDate deceasedDateTime", self.birthDate, self.deceasedDateTime)
 
 
 class Encounter(Resource, rename={"class_": "class"}):
@@ -131,15 +163,24 @@ class Condition(Resource):
     code: CodeableConcept | None = None
     subject: Reference | None = None
     encounter: Reference | None = None
-    onsetDateTime: Date = None  # noqa: N815
+    onsetDateTime: Text = None  # noqa: N815
     onsetPeriod: Period | None = None  # noqa: N815
-    abatementDateTime: Date = None  # noqa: N815
+    abatementDateTime: Text = None  # noqa: N815
     abatementPeriod: Period | None = None  # noqa: N815
-    recordedDate: Date = None  # noqa: N815
+    recordedDate: Text = None  # noqa: N815
     context: OtherVersion = None
     patient: OtherVersion = None
     assertedDate: OtherVersion = None  # noqa: N815
     dateRecorded: OtherVersion = None  # noqa: N815
+
+    def __post_init__(self) -> None:
+        if not _dates.issuperset((self.onsetDateTime, self.abatementDateTime, self.recordedDate)):
+            _check_dates(
+                "onsetDateTime abatementDateTime recordedDate",
+                self.onsetDateTime,
+                self.abatementDateTime,
+                self.recordedDate,
+            )
 
 
 class Component(Struct, gc=False):
@@ -156,18 +197,27 @@ class Observation(Resource):
     code: CodeableConcept | None = None
     subject: Reference | None = None
     encounter: Reference | None = None
-    effectiveDateTime: Date = None  # noqa: N815
+    effectiveDateTime: Text = None  # noqa: N815
     effectivePeriod: Period | None = None  # noqa: N815
-    issued: Date = None
+    issued: Text = None
     valueQuantity: Quantity | None = None  # noqa: N815
     valueCodeableConcept: CodeableConcept | None = None  # noqa: N815
     valueString: Text = None  # noqa: N815
     valueInteger: int | None = None  # noqa: N815
     valueBoolean: bool | None = None  # noqa: N815
-    valueDateTime: Date = None  # noqa: N815
+    valueDateTime: Text = None  # noqa: N815
     component: list[Component] | None = None
     context: OtherVersion = None
     comments: OtherVersion = None
+
+    def __post_init__(self) -> None:
+        if not _dates.issuperset((self.effectiveDateTime, self.issued, self.valueDateTime)):
+            _check_dates(
+                "effectiveDateTime issued valueDateTime",
+                self.effectiveDateTime,
+                self.issued,
+                self.valueDateTime,
+            )
 
 
 class Procedure(Resource):
@@ -175,11 +225,15 @@ class Procedure(Resource):
     code: CodeableConcept | None = None
     subject: Reference | None = None
     encounter: Reference | None = None
-    performedDateTime: Date = None  # noqa: N815
+    performedDateTime: Text = None  # noqa: N815
     performedPeriod: Period | None = None  # noqa: N815
     context: OtherVersion = None
     occurrenceDateTime: OtherVersion = None  # noqa: N815
     occurrencePeriod: OtherVersion = None  # noqa: N815
+
+    def __post_init__(self) -> None:
+        if not _dates.issuperset((self.performedDateTime,)):
+            _check_dates("performedDateTime", self.performedDateTime)
 
 
 class DispenseRequest(Struct, gc=False):
@@ -194,11 +248,15 @@ class MedicationRequest(Resource):
     medicationReference: Reference | None = None  # noqa: N815
     subject: Reference | None = None
     encounter: Reference | None = None
-    authoredOn: Date = None  # noqa: N815
+    authoredOn: Text = None  # noqa: N815
     dosageInstruction: Objects = None  # noqa: N815
     dispenseRequest: DispenseRequest | None = None  # noqa: N815
     context: OtherVersion = None
     medication: OtherVersion = None
+
+    def __post_init__(self) -> None:
+        if not _dates.issuperset((self.authoredOn,)):
+            _check_dates("authoredOn", self.authoredOn)
 
 
 class MedicationDispense(Resource):
@@ -206,9 +264,13 @@ class MedicationDispense(Resource):
     subject: Reference | None = None
     authorizingPrescription: list[Reference] | None = None  # noqa: N815
     daysSupply: Quantity | None = None  # noqa: N815
-    whenPrepared: Date = None  # noqa: N815
-    whenHandedOver: Date = None  # noqa: N815
+    whenPrepared: Text = None  # noqa: N815
+    whenHandedOver: Text = None  # noqa: N815
     medication: OtherVersion = None
+
+    def __post_init__(self) -> None:
+        if not _dates.issuperset((self.whenPrepared, self.whenHandedOver)):
+            _check_dates("whenPrepared whenHandedOver", self.whenPrepared, self.whenHandedOver)
 
 
 class Content(Struct, gc=False):
@@ -225,11 +287,15 @@ class DocumentReference(Resource, rename={"class_": "class"}):
     type: CodeableConcept | None = None
     category: list[CodeableConcept] | None = None
     subject: Reference | None = None
-    date: Date = None
+    date: Text = None
     content: list[Content] | None = None
     context: DocumentContext | None = None
     indexed: OtherVersion = None
     class_: OtherVersion = None
+
+    def __post_init__(self) -> None:
+        if not _dates.issuperset((self.date,)):
+            _check_dates("date", self.date)
 
 
 class DiagnosticReport(Resource):
@@ -238,14 +304,18 @@ class DiagnosticReport(Resource):
     code: CodeableConcept | None = None
     subject: Reference | None = None
     encounter: Reference | None = None
-    effectiveDateTime: Date = None  # noqa: N815
+    effectiveDateTime: Text = None  # noqa: N815
     effectivePeriod: Period | None = None  # noqa: N815
-    issued: Date = None
+    issued: Text = None
     result: list[Reference] | None = None
     conclusion: Text = None
     presentedForm: Objects = None  # noqa: N815
     context: OtherVersion = None
     codedDiagnosis: OtherVersion = None  # noqa: N815
+
+    def __post_init__(self) -> None:
+        if not _dates.issuperset((self.effectiveDateTime, self.issued)):
+            _check_dates("effectiveDateTime issued", self.effectiveDateTime, self.issued)
 
 
 class ImagingStudy(Resource):
@@ -254,12 +324,16 @@ class ImagingStudy(Resource):
     modality: Objects = None
     subject: Reference | None = None
     encounter: Reference | None = None
-    started: Date = None
+    started: Text = None
     numberOfSeries: int | None = None  # noqa: N815
     numberOfInstances: int | None = None  # noqa: N815
     series: Objects = None
     patient: OtherVersion = None
     uid: OtherVersion = None
+
+    def __post_init__(self) -> None:
+        if not _dates.issuperset((self.started,)):
+            _check_dates("started", self.started)
 
 
 _SHAPES: Final[dict[str, type[Resource]]] = {
@@ -518,14 +592,6 @@ _SHAPE: Final = re.compile(
 )
 
 
-_IS_DATE: Final = re.compile(_DATE_TIME)
-
-
-def is_date(value: str) -> bool:
-    """Whether ``value`` is a date, partial date or date with time that exists."""
-    return _IS_DATE.search(value) is not None
-
-
 def refusal(error: msgspec.ValidationError) -> tuple[Reason, str]:
     """Why a resource does not have the shape of R4: reason and detail, without any of its values."""
     text = str(error)
@@ -537,9 +603,10 @@ def refusal(error: msgspec.ValidationError) -> tuple[Reason, str]:
         return Reason.UNKNOWN_RESOURCE_TYPE, "resourceType is none of FHIR R4."
     if _OTHER_VERSION_SHAPES.search(text):
         return Reason.FHIR_VERSION, f"`{path}` is written as in another version than FHIR R4."
-    if "matching regex" in text:
-        return Reason.INVALID_VALUE, f"`{path}` is not a date that exists."
     said = text[: place.start()] if place else text
+    if said.startswith(_NOT_A_DATE):
+        name = said.rpartition(" ")[2]
+        return Reason.INVALID_VALUE, f"{_NOT_A_DATE}: `{path}.{name}`." if path else f"{said}."
     reason = Reason.WRONG_SHAPE if _SHAPE.match(text) else Reason.INVALID_VALUE
     return reason, f"{said} at `{path}`." if path else f"{said}."
 

@@ -116,9 +116,7 @@ def read_all(source: Iterator[bytes], limit: int | None = None) -> tuple[bytes, 
     return pieces[0] if len(pieces) == 1 else b"".join(pieces), None
 
 
-def lines(
-    source: Iterator[bytes], limit: int | None = None
-) -> Iterator[tuple[int, bytes | None]]:
+def lines(source: Iterator[bytes], limit: int | None = None) -> Iterator[tuple[int, bytes | None]]:
     """Each line with its number from 1, without its line feed; None for one above ``limit``
     (by default :data:`MAX_RECORD_BYTES`).
 
