@@ -63,6 +63,7 @@ from sql_on_fhir.logical import (
     Variable,
 )
 
+_FEW_LEVELS = 5
 CARDINALITY = "several values where one is allowed"
 _SIMPLE = re.compile(r"[\w.\"]+(\[\d+\][\w.\"]*)*")
 _SQL_TYPES = {"boolean": "boolean", "integer": "integer", "decimal": "double", "complex": "json"}
@@ -849,7 +850,11 @@ class _Writer:
         return template.format(base, *arguments, *["null"] * 2)
 
     def _repeat(self, expr: Repeat) -> str:
-        """Breadth first by level, each node with its path of positions; sorted by it at the end."""
+        """Breadth first by level, each node with its path of positions; sorted by it at the end.
+
+        How often the elements occur in the text bounds the depth; few resources are deep, so the
+        walk goes down a few levels first, and on only where it has not come to the end.
+        """
         self.needs_text = True
         seeds = self._list(expr.seeds)
         one, place = self._fresh("e"), self._fresh("i")
@@ -861,23 +866,35 @@ class _Writer:
             f"// {len(key) + 2}"
             for key in expr.keys
         )
-        reached, level, parent = self._fresh("reached"), self._fresh("level"), self._fresh("parent")
-        child, place, unused = self._fresh("child"), self._fresh("i"), self._fresh("unused")
-        self.names[expr.node] = self._from_json(f"{parent}.node", self._shape(expr.node))
-        children = self._list(expr.children)
-        grown = (
-            f"list_concat({reached}, flatten(list_transform("
-            f"list_filter({reached}, lambda {parent}: len({parent}.path) = {level} - 1), "
-            f"lambda {parent}: list_transform({children}, lambda {child}, {place}: "
-            f"{{'path': list_append({parent}.path, {place}), 'node': {child}}}))))"
-        )
-        walked = (
-            f"list_reduce(list_resize([{start}], {depth} + 1), "
-            f"lambda {reached}, {unused}, {level}: {grown})"
+        few = f"least({depth}, {_FEW_LEVELS})"
+        walked = self._let(
+            self._walked(f"[{start}]", few, "0", expr),
+            lambda v: (
+                f"case when len({v}[-1].path) > {_FEW_LEVELS} then "
+                f"{self._walked(f'[{v}]', f'({depth}) - {_FEW_LEVELS}', str(_FEW_LEVELS), expr)} "
+                f"else {v} end"
+            ),
         )
         found = self._fresh("found")
         read = self._from_json(f"{found}.node", self._shape(expr))
         return f"list_transform(list_sort({walked}), lambda {found}: {read})"
+
+    def _walked(self, start: str, levels: str, above: str, expr: Repeat) -> str:
+        """The nodes of `start` and those of so many levels below, the newest last."""
+        reached, level, unused = self._fresh("reached"), self._fresh("level"), self._fresh("unused")
+        parent, child, place = self._fresh("parent"), self._fresh("child"), self._fresh("i")
+        self.names[expr.node] = self._from_json(f"{parent}.node", self._shape(expr.node))
+        children = self._list(expr.children)
+        grown = (
+            f"list_concat({reached}, flatten(list_transform("
+            f"list_filter({reached}, lambda {parent}: len({parent}.path) = {level} - 1 + {above}), "
+            f"lambda {parent}: list_transform({children}, lambda {child}, {place}: "
+            f"{{'path': list_append({parent}.path, {place}), 'node': {child}}}))))"
+        )
+        return (
+            f"list_reduce(list_resize({start}, {levels} + 1), "
+            f"lambda {reached}, {unused}, {level}: {grown})"
+        )
 
     def _row_cell(self, expr: RowCell) -> str:
         return f"{self.names[expr.variable]}.{identifier(expr.column)}"

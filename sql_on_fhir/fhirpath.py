@@ -148,6 +148,20 @@ def parse(path: str) -> Node:
     return _Parser(path).parse()
 
 
+def element_names(node: Node) -> set[str]:
+    """The names of the elements that an expression goes through, its criteria left out."""
+    if isinstance(node, Member):
+        return {node.name} | (element_names(node.base) if node.base else set())
+    if isinstance(node, Call):
+        below = {"extension"} if node.name == "extension" else set()
+        return below | (element_names(node.base) if node.base else set())
+    if isinstance(node, Indexer):
+        return element_names(node.base)
+    if isinstance(node, Binary):
+        return element_names(node.left) | element_names(node.right)
+    return set()
+
+
 def _unescape(text: str, path: str, at: int) -> str:
     def one(match: re.Match[str]) -> str:
         body = match.group(1)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sql_on_fhir import definitions
+from sql_on_fhir import definitions, fhirpath
 from sql_on_fhir.errors import FhirPathError, SqlOnFhirError, ViewDefinitionError
 from sql_on_fhir.functions import PathPlanner, Scope
 from sql_on_fhir.logical import (
@@ -181,9 +181,13 @@ class _ViewPlanner:
         for expr in (*first, *then):
             if expr.shape is not None:
                 expr.shape.read_whole()
-        keys = tuple(sorted({path.text.split(".")[-1].split("(")[0] for path in select.repeat}))
+        keys = {path: fhirpath.element_names(path.tree) for path in select.repeat}
+        for path, names in keys.items():
+            if not names:
+                self._note(f"repeat needs elements: {path.text!r} goes down to none", path.where)
+        elements = tuple(sorted({name for names in keys.values() for name in names}))
         seeds, children = self.paths.combine(first), self.paths.combine(then)
-        return Repeat(type_, True, seeds, node, children, keys, shape=Shape())
+        return Repeat(type_, True, seeds, node, children, elements, shape=Shape())
 
     def _steps(
         self, select: Select, at: _Blankable, steps: list[Iterate | IterateRows]
