@@ -7,11 +7,13 @@ a repetition of what is there, or nothing at all.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import Any, Literal
 
+from psycopg import sql
 from sqlalchemy import Engine, insert, select
 from sqlalchemy.dialects.postgresql import insert as insert_or_update
 from sqlalchemy.orm import Session
@@ -20,7 +22,6 @@ from ingestion.intake.discover import InboxGroup
 from ingestion.intake.examine import Examined
 from lakehouse.metadata import audit, models, submissions
 
-_ROWS_AT_ONCE = 5_000
 #: A submission in these states is no longer there as far as repetitions are concerned.
 _GONE = ("WITHDRAWN", "SUPERSEDED")
 
@@ -198,12 +199,14 @@ def _settle_new(
         "received_at": now,
     }
     session.execute(insert(models.Submission), [row])
-    rows = [_file_row(group, submission_id, file) for file in files]
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        session.execute(insert(models.SubmissionFile), rows[start : start + _ROWS_AT_ONCE])
-    quarantined = [_quarantine_row(submission_id, file) for file in files if file.reason]
-    for start in range(0, len(quarantined), _ROWS_AT_ONCE):
-        session.execute(insert(models.Quarantine), quarantined[start : start + _ROWS_AT_ONCE])
+    _copy_in(
+        session, models.SubmissionFile, (_file_row(group, submission_id, file) for file in files)
+    )
+    _copy_in(
+        session,
+        models.Quarantine,
+        (_quarantine_row(submission_id, file) for file in files if file.reason),
+    )
     _remember(session, group, now, outcome="registered", submission_id=submission_id, note=None)
     audit.append(
         session,
@@ -231,6 +234,21 @@ def _settle_new(
             superseded_by=submission_id,
         )
     return Decision("new", submission_id, supersedes)
+
+
+def _copy_in(session: Session, model: type[models.Base], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Insert by COPY, ten times faster than INSERT: the writers' lock is held meanwhile."""
+    waiting = iter(rows)
+    first = next(waiting, None)
+    if first is None:
+        return
+    command = sql.SQL("copy {} ({}) from stdin").format(
+        sql.Identifier(model.__tablename__), sql.SQL(", ").join(map(sql.Identifier, first))
+    )
+    cursor = session.connection().connection.cursor()
+    with cursor.copy(command) as copy:
+        for row in chain([first], waiting):
+            copy.write_row(list(row.values()))
 
 
 def _file_row(group: InboxGroup, submission_id: str, file: Examined) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, collate, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from ingestion.intake.examine import VANISHED, ChangedWhileRead, Examined, in_threads, sha256_of
@@ -84,10 +84,20 @@ def manifest(session: Session, submission: models.Submission) -> bytes:
 
     It depends on nothing but what was registered, so writing it again gives the same bytes.
     """
-    files = session.scalars(
-        select(models.SubmissionFile)
-        .where(models.SubmissionFile.submission_id == submission.submission_id)
-        .order_by(models.SubmissionFile.path)
+    file = models.SubmissionFile
+    files = session.execute(
+        select(
+            file.path,
+            file.raw_key,
+            file.sha256,
+            file.size,
+            file.file_type.label("type"),
+            file.layout,
+            file.layout_version,
+            file.outcome,
+        )
+        .where(file.submission_id == submission.submission_id)
+        .order_by(collate(file.path, "C"))
     )
     content: dict[str, Any] = {
         "submission_id": submission.submission_id,
@@ -98,19 +108,7 @@ def manifest(session: Session, submission: models.Submission) -> bytes:
         "content_sha256": submission.content_sha256,
         "supersedes": submission.supersedes,
         "received_at": submission.received_at.isoformat(),
-        "files": [
-            {
-                "path": file.path,
-                "raw_key": file.raw_key,
-                "sha256": file.sha256,
-                "size": file.size,
-                "type": file.file_type,
-                "layout": file.layout,
-                "layout_version": file.layout_version,
-                "outcome": file.outcome,
-            }
-            for file in files
-        ],
+        "files": [dict(row) for row in files.mappings()],
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode() + b"\n"
@@ -191,13 +189,13 @@ def _quarantine_vanished(engine: Engine, submission_id: str, paths: Sequence[str
 
 
 def _outcomes(session: Session, submission_id: str) -> Counter[str]:
-    return Counter(
-        session.scalars(
-            select(models.SubmissionFile.outcome).where(
-                models.SubmissionFile.submission_id == submission_id
-            )
-        )
+    """Files by outcome."""
+    rows = session.execute(
+        select(models.SubmissionFile.outcome, func.count())
+        .where(models.SubmissionFile.submission_id == submission_id)
+        .group_by(models.SubmissionFile.outcome)
     )
+    return Counter(dict(rows.tuples().all()))
 
 
 def _state(outcomes: Counter[str]) -> str:

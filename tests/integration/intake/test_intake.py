@@ -346,13 +346,21 @@ def test_a_large_file_is_hashed_as_a_stream(inbox: Inbox) -> None:
     assert file.file_type == "fhir_ndjson"
 
 
-def test_many_small_files_are_one_submission(inbox: Inbox) -> None:
-    inbox.drop({f"{n:05d}.json": patient(n) for n in range(3_000)})
+@pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_many_small_files_are_one_submission(inbox: Inbox, count: int) -> None:
+    folder = inbox.settings.store_folder / "inbox" / GROUP
+    folder.mkdir(parents=True)
+    for number in range(count):
+        (folder / f"{number:06d}.json").write_bytes(patient(number))
+    inbox.drop({})
 
     new = inbox.take_one()
 
-    assert (new.state, new.file_count) == ("STAGED", 3_000)
-    assert len(inbox.files(new.submission_id)) == 3_000
+    assert (new.state, new.file_count) == ("STAGED", count)
+    with Session(inbox.engine) as session:
+        staged = session.query(models.SubmissionFile).filter_by(outcome="staged").count()
+    assert staged == count
+    assert inbox.take().unchanged == 1
 
 
 def test_drops_are_registered_in_the_order_of_their_names_with_rising_ids(inbox: Inbox) -> None:
