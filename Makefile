@@ -48,7 +48,7 @@ lint: setup  ## Ruff and mypy
 	$(BIN)/mypy
 
 conformance: setup  ## The SQL-on-FHIR conformance suite: report on the terminal and in its format
-	$(BIN)/python -m tests.conformance.report
+	$(BIN)/python -m tests.conformance.report --out sql-on-fhir-report.json
 
 ## ---- measurements --------------------------------------------------------------------------
 bench: setup  ## The FHIR path stage by stage (ARGS="FOLDER --copies 5")

@@ -6,7 +6,8 @@ from orchestration.defs.intake.assets import INBOX, layout_registry, raw_submiss
 from orchestration.defs.intake.sensors import inbox_sensor
 from orchestration.defs.landing.assets import landing
 from orchestration.defs.platform.assets import heartbeat
-from orchestration.defs.platform.schedules import SCHEDULES, SENSORS
+from orchestration.defs.platform.notifications import hourly_freshness, tell_failures
+from orchestration.defs.platform.schedules import automation, heartbeat_schedule, nightly
 from orchestration.defs.publishing.assets import published
 from orchestration.defs.transformation.assets import gold, silver
 from orchestration.jobs import JOBS
@@ -15,7 +16,7 @@ from orchestration.resources import PlatformResource
 defs = dg.Definitions(
     assets=[INBOX, layout_registry, raw_submission, landing, silver, gold, published, heartbeat],
     jobs=JOBS,
-    schedules=SCHEDULES,
-    sensors=[inbox_sensor, *SENSORS],
+    schedules=[nightly, heartbeat_schedule, hourly_freshness],
+    sensors=[inbox_sensor, automation, tell_failures],
     resources={"platform": PlatformResource()},
 )

@@ -3,7 +3,6 @@
 import dagster as dg
 
 from orchestration.defs.quality.checks import check_job, check_specs
-from orchestration.vocabulary import SUBMISSIONS
 
 _RAW = dg.AssetSelection.groups("raw").materializable().without_checks()
 _LAKE = dg.AssetSelection.groups("silver", "gold", "marts") | dg.AssetSelection.checks(
@@ -17,7 +16,6 @@ intake_job = dg.define_asset_job(
 landing_job = dg.define_asset_job(
     "landing",
     selection=dg.AssetSelection.groups("bronze").without_checks(),
-    partitions_def=SUBMISSIONS,
     description="Land one submission in Bronze.",
 )
 build_job = dg.define_asset_job(

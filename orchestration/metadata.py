@@ -49,6 +49,53 @@ def table_metadata(
     return metadata
 
 
+_CARD = """
+    select
+        encounter_date,
+        encounter_class,
+        encounter_type_display,
+        least(age_years, 90) as age,
+        sex,
+        len(conditions) as conditions,
+        len(medications) as medications,
+        len(vitals) as vitals,
+        len(labs) as labs,
+        len(procedures) as procedures,
+        note is not null as note,
+        len(imaging) as imaging,
+        len(genomics) as genomics,
+        len(ecgs) as ecgs
+    from lake.gold.encounter_summary
+    order by len(conditions) + len(vitals) + len(labs) + 5 * len(imaging) desc, 1
+    limit 1
+"""
+
+
+def encounter_card(connection: duckdb.DuckDBPyConnection) -> dg.MetadataValue[Any]:
+    """The richest encounter as a card: what it holds, without who it is or the exact day."""
+    row = connection.execute(_CARD).fetchone()
+    names = [column[0] for column in connection.description or []]
+    if row is None:
+        return dg.MetadataValue.md("There is no encounter yet.")
+    shown = [
+        (
+            name.removeprefix("encounter_"),
+            value.year if name == "encounter_date" and value else value,
+        )
+        for name, value in zip(names, row, strict=True)
+    ]
+    return dg.MetadataValue.md(markdown_table(("encounter", ""), shown))
+
+
+def corpus_statistics(connection: duckdb.DuckDBPyConnection) -> dg.MetadataValue[Any]:
+    """The corpus manifest as a table: counts, coverage and averages."""
+    row = connection.execute("select * from lake.gold.corpus_manifest").fetchone()
+    names = [column[0] for column in connection.description or []]
+    return dg.MetadataValue.md(
+        markdown_table(("statistic", "value"), list(zip(names, row or (), strict=False)))
+    )
+
+
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table of ``rows``."""
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]

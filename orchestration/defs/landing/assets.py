@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import dagster as dg
-from ingestion.landing import land
 
+from ingestion.landing import land
 from ingestion.sources import bronze_tables
 from orchestration.metadata import arrow_schema
 from orchestration.resources import PlatformResource

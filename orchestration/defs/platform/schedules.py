@@ -65,6 +65,3 @@ automation = dg.AutomationConditionSensorDefinition(
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts what the assets' automation conditions ask for.",
 )
-
-SCHEDULES = [nightly, heartbeat_schedule]
-SENSORS: list[dg.SensorDefinition] = [automation]

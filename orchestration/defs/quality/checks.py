@@ -14,7 +14,6 @@ from lakehouse.platform import Platform
 from orchestration.resources import PlatformResource
 from quality.suites import LAYERS, Layer, Rule, rules
 
-
 #: Tables that are checked but are no asset by themselves: the asset that shows their checks.
 _SHOWN_ON = {("bronze", "submission_file"): dg.AssetKey(["raw", "submission"])}
 

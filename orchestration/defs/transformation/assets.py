@@ -8,6 +8,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 import dagster as dg
+import duckdb
 from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 
 from lakehouse import dbt_runner, lake
@@ -16,7 +17,7 @@ from lakehouse.metadata import builds
 from lakehouse.platform import Platform
 from lakehouse.progress import report
 from orchestration.defs.quality.checks import check_specs, evaluate
-from orchestration.metadata import table_metadata
+from orchestration.metadata import corpus_statistics, encounter_card, table_metadata
 from orchestration.resources import PlatformResource
 from orchestration.vocabulary import (
     AFTER_LANDINGS,
@@ -204,6 +205,7 @@ def _events(
                     **table_metadata(connection, schema, table),
                     "snapshot_id": snapshot,
                     "seconds": round(seconds.get(spec.key, 0.0), 3),
+                    **_shown_of(connection, table),
                 },
             )
     for unique_id, check in tests.items():
@@ -217,6 +219,17 @@ def _events(
             f"{len(left_out)} model(s) were left out because dbt test(s) failed: {failed}.",
             hint="Withdraw or correct the drop that brought the rows, then run again.",
         )
+
+
+def _shown_of(
+    connection: duckdb.DuckDBPyConnection, table: str
+) -> dict[str, dg.MetadataValue[Any]]:
+    """What some assets show besides counts, schema and sample."""
+    if table == "encounter_summary":
+        return {"richest_encounter": encounter_card(connection)}
+    if table == "corpus_manifest":
+        return {"corpus": corpus_statistics(connection)}
+    return {}
 
 
 def _test_result(
