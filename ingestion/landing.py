@@ -27,6 +27,7 @@ import pyarrow as pa
 from sqlalchemy import Engine, delete, insert, select, text
 from sqlalchemy.orm import Session
 
+from ingestion import columns
 from ingestion.parquet_parts import Part, PartWriter
 from ingestion.sources import (
     Batch,
@@ -290,15 +291,13 @@ def _write_parts(
 def with_provenance(
     rows: pa.RecordBatch, submission_id: str, ingested_at: datetime
 ) -> pa.RecordBatch:
+    added = {
+        "submission_id": columns.repeated_text(submission_id, rows.num_rows),
+        "ingested_at": columns.repeated_time(ingested_at, rows.num_rows),
+    }
     schema = bronze_schema(rows.schema)
-    constants = {"submission_id": submission_id, "ingested_at": ingested_at}
-    columns = [
-        pa.repeat(pa.scalar(constants[column.name], column.type), rows.num_rows)
-        if column.name in constants
-        else rows.column(column.name)
-        for column in schema
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    arrays = [added[name] if name in added else rows.column(name) for name in schema.names]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 # Parquet to the store, by dlt -----------------------------------------------------------------
@@ -407,16 +406,15 @@ def _remove_orphans(
     if not left:
         return
     catalog = f"__ducklake_metadata_{lake.LAKE}"
+    ours = f"contains(path, {_quoted(f'/{submission_id}/')})"
     known = {
         str(path).rpartition("/")[2]
         for (path,) in connection.execute(
             f"""
-            select path from {catalog}.ducklake_data_file where contains(path, $1)
+            select path from {catalog}.ducklake_data_file where {ours}
             union all
-            select path from {catalog}.ducklake_files_scheduled_for_deletion
-            where contains(path, $1)
-            """,
-            [f"{submission_id}/"],
+            select path from {catalog}.ducklake_files_scheduled_for_deletion where {ours}
+            """
         ).fetchall()
     }
     if not known:
@@ -457,15 +455,19 @@ def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
     return {
         name
         for (name,) in connection.execute(
-            "select table_name from information_schema.tables "
-            "where table_catalog = $1 and table_schema = $2",
-            [lake.LAKE, SCHEMA],
+            "select table_name from duckdb_tables() "
+            f"where database_name = '{lake.LAKE}' and schema_name = '{SCHEMA}'"
         ).fetchall()
     }
 
 
 def _named(table: str) -> str:
     return f'{lake.LAKE}.{SCHEMA}."{table}"'
+
+
+def _quoted(text: str) -> str:
+    """A literal. DuckDB imports pandas, for over a second, to bind a parameter from Python."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _sql_type(type_: pa.DataType) -> str:
@@ -494,13 +496,13 @@ def _register(
     def add(connection: duckdb.DuckDBPyConnection) -> None:
         for table in earlier:
             connection.execute(
-                f"delete from {_named(table)} where submission_id = $1", [submission_id]
+                f"delete from {_named(table)} where submission_id = {_quoted(submission_id)}"
             )
         for table, files in keys.items():
             for key in files:
                 connection.execute(
-                    f"call ducklake_add_data_files('{lake.LAKE}', $1, $2, schema => '{SCHEMA}')",
-                    [table, store.url(key)],
+                    f"call ducklake_add_data_files('{lake.LAKE}', {_quoted(table)}, "
+                    f"{_quoted(store.url(key))}, schema => '{SCHEMA}')"
                 )
 
     commit: dict[str, Any] = {
@@ -522,7 +524,7 @@ def _register(
 
 def _rows_of(connection: duckdb.DuckDBPyConnection, table: str, submission_id: str) -> int:
     found = connection.execute(
-        f"select count(*) from {_named(table)} where submission_id = $1", [submission_id]
+        f"select count(*) from {_named(table)} where submission_id = {_quoted(submission_id)}"
     ).fetchone()
     return int(found[0]) if found else 0
 

@@ -21,10 +21,10 @@ from typing import Final
 from urllib.parse import unquote
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 from msgspec import Raw, Struct
 
+from ingestion import columns
 from ingestion.sources import (
     Batch,
     Event,
@@ -190,31 +190,17 @@ def _record_batch(types: list[str], rows: list[_Row]) -> pa.RecordBatch:
     files, positions, ids, versions, updated, methods, conditions, bodies = zip(*rows, strict=True)
     return pa.RecordBatch.from_arrays(
         [
-            pa.array(files, pa.string()),
-            pa.array(positions, pa.int64()),
-            pa.array(types, pa.string()),
-            pa.array(ids, pa.string()),
-            pa.array(versions, pa.string()),
-            pa.array(updated, pa.string()),
-            pa.array(methods, pa.string()),
-            pa.array(conditions, pa.list_(pa.string())),
-            _large_strings(bodies),
+            columns.texts(files),
+            columns.integers(positions),
+            columns.texts(types),
+            columns.texts(ids),
+            columns.texts(versions),
+            columns.texts(updated),
+            columns.texts(methods),
+            columns.text_lists(conditions),
+            columns.utf8(bodies),
         ],
         schema=SCHEMA,
-    )
-
-
-def _large_strings(values: tuple[bytes | None, ...]) -> pa.Array:
-    """UTF-8 bytes as Arrow text, without making a Python string of each."""
-    present = [value or b"" for value in values]
-    offsets = np.zeros(len(present) + 1, dtype=np.int64)
-    np.cumsum([len(value) for value in present], out=offsets[1:])
-    validity = None
-    if None in values:
-        bits = np.packbits([value is not None for value in values], bitorder="little")
-        validity = pa.py_buffer(bits)
-    return pa.LargeStringArray.from_buffers(
-        len(present), pa.py_buffer(offsets), pa.py_buffer(b"".join(present)), validity
     )
 
 
