@@ -142,7 +142,9 @@ def _run(result: Mapping[str, Any]) -> Run:
     return Run(
         run_id=result["runId"],
         status=result["status"].lower(),
-        job="assets" if job.startswith("__ASSET_JOB") else job,
+        job="assets"
+        if job.startswith("__ASSET_JOB")
+        else job.removeprefix("__anonymous_asset_job_"),
         subject=tags.get("dagster/partition", ""),
         started=result["startTime"],
         ended=result["endTime"],
