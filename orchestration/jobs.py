@@ -1,6 +1,7 @@
 """The jobs: named selections of the one asset graph, started by sensors, schedules and commands."""
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from orchestration.defs.quality.checks import check_job, check_specs
 
@@ -32,4 +33,11 @@ publish_job = dg.define_asset_job(
     "publish", selection=_PUBLISHED, description="Publish the marts as they are now."
 )
 
-JOBS = [intake_job, landing_job, build_job, transform_job, check_job, publish_job]
+JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
+    intake_job,
+    landing_job,
+    build_job,
+    transform_job,
+    check_job,
+    publish_job,
+]

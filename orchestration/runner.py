@@ -131,8 +131,8 @@ def _raise_failure(job_name: str, result: dg.ExecuteInProcessResult) -> None:
             error = error.cause
         name = error.cls_name if error else "unknown error"
         message = (error.message if error else "").removeprefix(f"{name}: ").strip()
-        blocked = name is not None and ("Check" in name or "Quality" in name or "Publish" in name)
-        kind = QualityError if blocked else BuildError
+        by_rule = name is not None and any(word in name for word in ("Check", "Quality", "Publish"))
+        kind = QualityError if by_rule else BuildError
         raise kind(
             f"{job_name}: step {event.step_key} failed: {message or name}",
             hint=f"The run is {result.run_id}: `make up` shows it in the Dagster UI.",

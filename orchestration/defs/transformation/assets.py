@@ -3,19 +3,18 @@
 dbt is unpartitioned: however many submissions were landed, one build takes all of them.
 """
 
-from collections.abc import Iterator, Mapping
-from graphlib import TopologicalSorter
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 import duckdb
-from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 
 from lakehouse import dbt_runner, lake
 from lakehouse.errors import BuildError, QualityError
 from lakehouse.metadata import builds
 from lakehouse.platform import Platform
 from lakehouse.progress import report
+from orchestration.dbt_specs import asset_key, asset_specs, severity, test_specs
 from orchestration.defs.quality.checks import check_specs, evaluate
 from orchestration.metadata import corpus_statistics, encounter_card, table_metadata
 from orchestration.resources import PlatformResource
@@ -23,7 +22,6 @@ from orchestration.vocabulary import (
     AFTER_LANDINGS,
     AFTER_UPSTREAM,
     LAKE_WRITER_POOL,
-    OWNERS,
 )
 
 #: Run tag that asks for Silver to be built anew from Bronze.
@@ -32,75 +30,13 @@ FULL_REFRESH_TAG = "lakehouse/full_refresh"
 Events = Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]
 
 
-class Translator(DagsterDbtTranslator):
-    """Asset keys are ``layer/table``, as everywhere else in the platform."""
-
-    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        schema = dbt_resource_props.get("config", {}).get("schema") or dbt_resource_props["schema"]
-        return dg.AssetKey(
-            [schema, dbt_resource_props.get("identifier") or dbt_resource_props["name"]]
-        )
-
-    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        return self.get_asset_key(dbt_resource_props).path[0]
-
-    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
-        return OWNERS
-
-    def get_automation_condition(
-        self, dbt_resource_props: Mapping[str, Any]
-    ) -> dg.AutomationCondition[Any]:
-        in_silver = self.get_group_name(dbt_resource_props) == "silver"
-        return AFTER_LANDINGS if in_silver else AFTER_UPSTREAM
-
-
 MANIFEST = dbt_runner.manifest()
-_TRANSLATOR = Translator()
-
-
-def _specs(select: str) -> list[dg.AssetSpec]:
-    specs = build_dbt_asset_specs(
-        manifest=MANIFEST, dagster_dbt_translator=_TRANSLATOR, select=select
-    )
-    by_key = {spec.key: spec for spec in specs}
-    # A step has to yield its assets in the order in which they build on each other.
-    order = TopologicalSorter(
-        {
-            spec.key: [dep.asset_key for dep in spec.deps if dep.asset_key in by_key]
-            for spec in specs
-        }
-    ).static_order()
-    return [by_key[key].replace_attributes(kinds={"dbt", "duckdb", "ducklake"}) for key in order]
-
-
-def _test_specs(assets: list[dg.AssetSpec]) -> dict[str, dg.AssetCheckSpec]:
-    """unique_id of a dbt test → the asset check that shows it."""
-    keys = {spec.key for spec in assets}
-    found: dict[str, dg.AssetCheckSpec] = {}
-    for unique_id, node in MANIFEST["nodes"].items():
-        if node["resource_type"] != "test":
-            continue
-        # A singular test over several models belongs to the first one it names.
-        attached = node.get("attached_node") or next(iter(node["depends_on"]["nodes"]), None)
-        if attached is None or attached not in MANIFEST["nodes"]:
-            continue
-        key = _TRANSLATOR.get_asset_key(MANIFEST["nodes"][attached])
-        if key in keys:
-            found[unique_id] = dg.AssetCheckSpec(
-                name=f"dbt_{node['name']}"[:250],
-                asset=key,
-                blocking=node["config"].get("severity", "error").lower() == "error",
-                description=node.get("description") or "A dbt test.",
-            )
-    return found
-
-
 SILVER_SELECT = "tag:staging tag:silver"
 GOLD_SELECT = "tag:gold tag:marts"
-SILVER_SPECS = _specs(SILVER_SELECT)
-GOLD_SPECS = _specs(GOLD_SELECT)
-SILVER_TESTS = _test_specs(SILVER_SPECS)
-GOLD_TESTS = _test_specs(GOLD_SPECS)
+SILVER_SPECS = asset_specs(MANIFEST, "silver", condition=AFTER_LANDINGS)
+GOLD_SPECS = asset_specs(MANIFEST, "gold", "marts", condition=AFTER_UPSTREAM)
+SILVER_TESTS = test_specs(MANIFEST, SILVER_SPECS)
+GOLD_TESTS = test_specs(MANIFEST, GOLD_SPECS)
 
 
 @dg.multi_asset(
@@ -188,7 +124,7 @@ def _events(
     """What each model became and what each test said."""
     nodes = {node.unique_id: node for node in done.nodes}
     seconds = {
-        _TRANSLATOR.get_asset_key(MANIFEST["nodes"][unique_id]): node.seconds
+        asset_key(MANIFEST["nodes"][unique_id]): node.seconds
         for unique_id, node in nodes.items()
         if unique_id in MANIFEST["nodes"] and node.resource_type == "model"
     }
@@ -235,13 +171,10 @@ def _shown_of(
 def _test_result(
     unique_id: str, check: dg.AssetCheckSpec, node: dbt_runner.DbtNode
 ) -> dg.AssetCheckResult:
-    severity = str(MANIFEST["nodes"][unique_id]["config"].get("severity", "error")).lower()
     return dg.AssetCheckResult(
         asset_key=check.asset_key,
         check_name=check.name,
         passed=node.status == "pass",
-        severity=(
-            dg.AssetCheckSeverity.ERROR if severity == "error" else dg.AssetCheckSeverity.WARN
-        ),
+        severity=severity(MANIFEST["nodes"][unique_id]),
         metadata={"failing_rows": node.failures or 0, "seconds": round(node.seconds, 3)},
     )
