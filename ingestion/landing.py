@@ -406,7 +406,7 @@ def _remove_orphans(
     if not left:
         return
     catalog = f"__ducklake_metadata_{lake.LAKE}"
-    ours = f"contains(path, {_quoted(f'/{submission_id}/')})"
+    ours = f"contains(path, {lake.literal(f'/{submission_id}/')})"
     known = {
         str(path).rpartition("/")[2]
         for (path,) in connection.execute(
@@ -465,11 +465,6 @@ def _named(table: str) -> str:
     return f'{lake.LAKE}.{SCHEMA}."{table}"'
 
 
-def _quoted(text: str) -> str:
-    """A literal. DuckDB imports pandas, for over a second, to bind a parameter from Python."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _sql_type(type_: pa.DataType) -> str:
     if pa.types.is_list(type_):
         return f"{_sql_type(type_.value_type)}[]"
@@ -496,13 +491,13 @@ def _register(
     def add(connection: duckdb.DuckDBPyConnection) -> None:
         for table in earlier:
             connection.execute(
-                f"delete from {_named(table)} where submission_id = {_quoted(submission_id)}"
+                f"delete from {_named(table)} where submission_id = {lake.literal(submission_id)}"
             )
         for table, files in keys.items():
             for key in files:
                 connection.execute(
-                    f"call ducklake_add_data_files('{lake.LAKE}', {_quoted(table)}, "
-                    f"{_quoted(store.url(key))}, schema => '{SCHEMA}')"
+                    f"call ducklake_add_data_files('{lake.LAKE}', {lake.literal(table)}, "
+                    f"{lake.literal(store.url(key))}, schema => '{SCHEMA}')"
                 )
 
     commit: dict[str, Any] = {
@@ -524,7 +519,7 @@ def _register(
 
 def _rows_of(connection: duckdb.DuckDBPyConnection, table: str, submission_id: str) -> int:
     found = connection.execute(
-        f"select count(*) from {_named(table)} where submission_id = {_quoted(submission_id)}"
+        f"select count(*) from {_named(table)} where submission_id = {lake.literal(submission_id)}"
     ).fetchone()
     return int(found[0]) if found else 0
 

@@ -180,9 +180,11 @@ def append(
         connection.execute("begin")
         try:
             result = work(connection)
+            # Literals: DuckDB imports pandas, for over a second, to bind parameters from Python.
+            info = json.dumps(dict(extra or {}), sort_keys=True)
             connection.execute(
-                f"call {LAKE}.set_commit_message(?, ?, extra_info => ?)",
-                [author, message, json.dumps(dict(extra or {}), sort_keys=True)],
+                f"call {LAKE}.set_commit_message({literal(author)}, {literal(message)}, "
+                f"extra_info => {literal(info)})"
             )
             connection.execute("commit")
         except duckdb.Error as error:
@@ -228,6 +230,11 @@ def _advisory_lock(settings: Settings, names: Sequence[str]) -> Iterator[None]:
         for name in sorted(set(names)):
             connection.execute("select pg_advisory_lock(%s, hashtext(%s))", [_LOCK_SPACE, name])
         yield  # closing the connection releases the locks, also when this process is killed
+
+
+def literal(text: str) -> str:
+    """``text`` as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _rollback(connection: duckdb.DuckDBPyConnection) -> None:
