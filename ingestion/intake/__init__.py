@@ -5,6 +5,7 @@ Everything happens in :func:`intake`; the sensor, the asset and the command line
 
 from ingestion.intake.inbox import intake, pending_groups
 from ingestion.intake.report import Duplicate, IntakeReport, OpenGroup, Refused, Registered
+from ingestion.intake.retake import retake
 from ingestion.intake.review import resolve_review
 from ingestion.intake.withdraw import Withdrawal, withdraw
 
@@ -18,5 +19,6 @@ __all__ = [
     "intake",
     "pending_groups",
     "resolve_review",
+    "retake",
     "withdraw",
 ]

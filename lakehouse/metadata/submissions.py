@@ -20,14 +20,15 @@ from lakehouse.metadata.models import AuditEvent, IntegrationQueue, Submission
 
 _LEAVES = frozenset({"QUARANTINED", "SUPERSEDED", "WITHDRAWN"})
 
-#: From a state to the states that may follow it. A landed submission may be landed again.
+#: From a state to the states that may follow it. A landed submission may be landed again, and goes
+#: back to STAGED when files of it can be read that could not before; its rows stay meanwhile.
 ALLOWED: dict[str, frozenset[str]] = {
     "RECEIVED": frozenset({"STAGED", "NEEDS_REVIEW"}) | _LEAVES,
     "NEEDS_REVIEW": frozenset({"STAGED"}) | _LEAVES,
     "STAGED": frozenset({"LANDED", "NEEDS_REVIEW"}) | _LEAVES,
-    "LANDED": frozenset({"LANDED", "INTEGRATED"}) | _LEAVES,
-    "INTEGRATED": frozenset({"LANDED", "PUBLISHED"}) | _LEAVES,
-    "PUBLISHED": frozenset({"LANDED"}) | _LEAVES,
+    "LANDED": frozenset({"STAGED", "LANDED", "INTEGRATED"}) | _LEAVES,
+    "INTEGRATED": frozenset({"STAGED", "LANDED", "PUBLISHED"}) | _LEAVES,
+    "PUBLISHED": frozenset({"STAGED", "LANDED"}) | _LEAVES,
     "QUARANTINED": frozenset({"STAGED", "LANDED", "SUPERSEDED", "WITHDRAWN"}),
     "SUPERSEDED": frozenset({"WITHDRAWN"}),
     "WITHDRAWN": frozenset(),
