@@ -241,6 +241,7 @@ def _prepared(settings: Settings) -> Iterator[dict[str, str]]:
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "DO_NOT_TRACK": "1",
             "LAKEHOUSE_SILVER_MODELS": silver_fingerprint(),
+            "LAKEHOUSE_MODELS": project_fingerprint(),
         }
     finally:
         dbt_plugin.current_settings = None

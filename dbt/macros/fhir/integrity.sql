@@ -4,9 +4,57 @@
     to a contained resource is resolved.
 -#}
 {% macro count_references(references) -%}
-    {%- set keys = {'Patient': 'patient', 'Encounter': 'encounter', 'Claim': 'claim'} -%}
-    with identified as (
+    {%- set tables = references | map('first') | unique | list -%}
+    with existing as (
         select distinct resource_type, resource_id from {{ ref('resource_identifier') }}
+        union all
+        select 'Claim', claim_id from {{ ref('claim') }}
+    ),
+
+    reference as (
+        {%- for table in tables %}
+        select unnest(
+            [
+                {%- for _, column, types in references if _ == table %}
+                {
+                    'source_table': '{{ table }}',
+                    'column_name': '{{ column }}',
+                    'target_type': '{{ types }}',
+                    'resource_id': {{ column }}
+                }{{ ',' if not loop.last }}
+                {%- endfor %}
+            ],
+            recursive := true
+        )
+        from {{ ref(table) }}
+        {{ 'union all' if not loop.last }}
+        {%- endfor %}
+    ),
+
+    asked as (
+        select source_table, column_name, target_type, resource_id, count(*) as reference_count
+        from reference
+        group by source_table, column_name, target_type, resource_id
+    ),
+
+    counted as (
+        select
+            asked.source_table,
+            asked.column_name,
+            asked.target_type,
+            coalesce(sum(asked.reference_count) filter (asked.resource_id is not null), 0) as id_count,
+            coalesce(
+                sum(asked.reference_count) filter (
+                    existing.resource_id is not null or contains(asked.resource_id, '#')
+                ),
+                0
+            ) as found_count
+        from asked
+        left join existing
+            on
+                asked.resource_id = existing.resource_id
+                and list_contains(string_split(asked.target_type, '|'), existing.resource_type)
+        group by asked.source_table, asked.column_name, asked.target_type
     ),
 
     unread as (
@@ -14,37 +62,15 @@
         from {{ ref('data_issue') }}
         where reason like '%reference%'
         group by table_name, column_name
-    ),
-
-    counted as (
-        {%- for table, column, types in references %}
-        select
-            '{{ table }}' as source_table,
-            '{{ column }}' as column_name,
-            '{{ types }}' as target_type,
-            count(*) as id_count,
-            count(*) filter (target.resource_id is not null or contains(referring.{{ column }}, '#')) as found_count
-        from {{ ref(table) }} as referring
-        left join (
-            {%- if types in keys %}
-            select {{ keys[types] }}_id as resource_id from {{ ref(keys[types]) }}
-            {%- else %}
-            select distinct resource_id from identified where resource_type in ({{ sql_list(types.split('|')) }})
-            {%- endif %}
-        ) as target
-            on referring.{{ column }} = target.resource_id
-        where referring.{{ column }} is not null
-        {{ 'union all' if not loop.last }}
-        {%- endfor %}
     )
 
     select
         counted.source_table,
         counted.column_name,
         counted.target_type,
-        counted.id_count + coalesce(unread.unread_count, 0) as reference_count,
-        counted.found_count as resolved_count,
-        counted.id_count - counted.found_count + coalesce(unread.unread_count, 0) as dangling_count
+        (counted.id_count + coalesce(unread.unread_count, 0))::bigint as reference_count,
+        counted.found_count::bigint as resolved_count,
+        (counted.id_count - counted.found_count + coalesce(unread.unread_count, 0))::bigint as dangling_count
     from counted
     left join unread
         on counted.source_table = unread.table_name and counted.column_name = unread.column_name

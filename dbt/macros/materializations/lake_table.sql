@@ -1,9 +1,28 @@
 {#- A table made anew in one transaction: readers see the old or the new one, never a gap. -#}
 {% materialization lake_table, adapter = 'duckdb' %}
     {%- set target_relation = this.incorporate(type='table') -%}
+    {%- set known = run_query("select built_by from memory.scratch.existing_table where schema_name = '" ~ this.schema ~ "' and table_name = '" ~ this.identifier ~ "'").rows -%}
     {% call statement('main') %}
-        create or replace table {{ target_relation }} as {{ compiled_code }}
+        {{ replace_content(target_relation, known[0][0] if known else none, project_fingerprint(), compiled_code) }}
     {% endcall %}
     {% do adapter.commit() %}
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
+
+
+{#-
+    New content for a table. A table that the same models built has the same columns and is emptied
+    and filled: a new table would be a change of schema, after which DuckLake reads its whole catalog
+    again, in every transaction.
+-#}
+{% macro replace_content(relation, built_by, models, content) -%}
+    {%- if built_by == models %}
+    truncate {{ relation }};
+    insert into {{ relation }}
+    {{ content }};
+    {%- else %}
+    create or replace table {{ relation }} as
+    {{ content }};
+    comment on table {{ relation }} is '{{ models }}';
+    {%- endif %}
+{%- endmacro %}

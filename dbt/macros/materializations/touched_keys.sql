@@ -20,37 +20,33 @@
     {%- set touched = config.get('touched') or touched_keys_of(types) -%}
     {%- set state = run_query(table_state(model.name, touched)).rows[0] -%}
     {%- set anew = state[0] -%}
+    {%- set built_by = state[2] -%}
 
     {% if not anew and not state[1] %}
         {% do store_raw_result(name='main', message='UNCHANGED', code='UNCHANGED', rows_affected=0) %}
         {{ return({'relations': [target_relation]}) }}
     {% endif %}
 
-    {%- set hidden = ['issues'] if config.get('has_issues', true) else [] -%}
+    {%- set hidden = 'exclude (issues)' if config.get('has_issues', true) else '' -%}
     {% call statement('stage', auto_begin=false) %}
         create or replace table {{ staged }} as {{ compiled_code }}
     {% endcall %}
-    {%- set row_count = run_query('select count(*) from ' ~ staged).rows[0][0] -%}
+    {%- set counts = run_query('select count(*), ' ~ ('count(issues)' if hidden else '0') ~ ' from ' ~ staged).rows[0] -%}
 
     {% call statement('write') %}
-        {% if anew %}
-        create or replace table {{ target_relation }} as
-        select * {{ 'exclude (issues)' if hidden }} from {{ staged }};
-        {% if config.get('remembers_models') %}
-        comment on table {{ target_relation }} is '{{ env_var("LAKEHOUSE_SILVER_MODELS", "") }}';
-        {% endif %}
-        {% else %}
+        {%- if anew %}
+        {{ replace_content(target_relation, built_by, silver_fingerprint(), 'select * ' ~ hidden ~ ' from ' ~ staged) }}
+        {%- else %}
         delete from {{ target_relation }}
         where {{ config.get('delete_condition') or (unique_key ~ ' in (' ~ touched ~ ')') }};
-        {% if row_count %}
-        insert into {{ target_relation }} by name
-        select * {{ 'exclude (issues)' if hidden }} from {{ staged }};
-        {% endif %}
-        {% endif %}
+        {%- if counts[0] %}
+        insert into {{ target_relation }} by name select * {{ hidden }} from {{ staged }};
+        {%- endif %}
+        {%- endif %}
     {% endcall %}
     {% do adapter.commit() %}
 
-    {% if hidden %}
+    {% if counts[1] %}
         {% call statement('issues', auto_begin=false) %}
             insert into memory.scratch.data_issue
             select
@@ -66,17 +62,23 @@
     {% call statement('tidy', auto_begin=false) %}
         drop table {{ staged }}
     {% endcall %}
-    {% do store_raw_result(name='main', message='OK ' ~ row_count, code='OK', rows_affected=row_count) %}
+    {% do store_raw_result(name='main', message='OK ' ~ counts[0], code='OK', rows_affected=counts[0]) %}
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
 
 
-{#- Whether the table is made anew, and whether any of its keys is touched. -#}
+{#- Whether the table is made anew, whether any of its keys is touched, and which models built it. -#}
 {% macro table_state(name, touched) -%}
     select
-        (select rebuilds_all from memory.scratch.mode)
-        or '{{ name }}' not in (select table_name from memory.scratch.existing_table) as anew,
-        exists ({{ touched }}) as is_touched
+        mode.rebuilds_all or existing.built_by is null as anew,
+        exists ({{ touched }}) as is_touched,
+        existing.built_by
+    from memory.scratch.mode as mode
+    left join (
+        select built_by
+        from memory.scratch.existing_table
+        where schema_name = 'silver' and table_name = '{{ name }}'
+    ) as existing on true
 {%- endmacro %}
 
 

@@ -1,7 +1,6 @@
 -- Grain: one row per resource and other resource (or note group) that its Silver row depends on.
 {{ config(
     has_issues=false,
-    remembers_models=true,
     touched='select resource_id from memory.scratch.touched',
     delete_condition='(resource_type, resource_id) in (select (resource_type, resource_id) from memory.scratch.touched)'
 ) }}

@@ -1,0 +1,205 @@
+"""Driving Silver straight from Bronze: rows and submissions without files, intake or landing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote
+
+import duckdb
+import pyarrow as pa
+import sqlalchemy as sa
+
+from lakehouse import dbt_runner, lake
+from lakehouse.metadata import builds
+from lakehouse.settings import Settings
+
+_ARRIVED_AT = datetime(2026, 1, 1, tzinfo=UTC)
+_CONDITIONAL = re.compile(r'"reference": "([A-Za-z]+\?[^"]*)"')
+
+FHIR_SCHEMA = pa.schema(
+    [
+        ("submission_id", pa.string()),
+        ("source_file", pa.string()),
+        ("source_position", pa.int64()),
+        ("ingested_at", pa.timestamp("us", tz="UTC")),
+        ("resource_type", pa.string()),
+        ("resource_id", pa.string()),
+        ("version_id", pa.string()),
+        ("last_updated", pa.string()),
+        ("request_method", pa.string()),
+        ("conditional_references", pa.list_(pa.string())),
+        ("resource", pa.string()),
+    ]
+)
+DICOM_SCHEMA = pa.schema(
+    [
+        ("submission_id", pa.string()),
+        ("source_file", pa.string()),
+        ("source_position", pa.int64()),
+        ("ingested_at", pa.timestamp("us", tz="UTC")),
+        ("study_instance_uid", pa.string()),
+        ("series_instance_uid", pa.string()),
+        ("sop_instance_uid", pa.string()),
+        ("sop_class_uid", pa.string()),
+        ("transfer_syntax_uid", pa.string()),
+        ("modality", pa.string()),
+        ("body_part_examined", pa.string()),
+        ("patient_id", pa.string()),
+        ("study_date", pa.string()),
+        ("study_description", pa.string()),
+        ("series_description", pa.string()),
+        ("series_number", pa.int32()),
+        ("instance_number", pa.int32()),
+        ("manufacturer", pa.string()),
+        ("magnetic_field_strength", pa.float64()),
+        ("slice_thickness_mm", pa.float64()),
+        ("rows", pa.int32()),
+        ("columns", pa.int32()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One resource as it came: its content, and what the bundle or ``meta`` says of it."""
+
+    content: Mapping[str, Any]
+    version: str | None = None
+    updated: str | None = None
+    deleted: bool = False
+
+
+@dataclass
+class Silver:
+    """A lake whose Bronze tests write themselves, and dbt over it."""
+
+    settings: Settings
+    engine: sa.Engine
+    connection: duckdb.DuckDBPyConnection
+    submissions: list[str] = field(default_factory=list)
+
+    def reset(self) -> None:
+        """No submission, no Bronze row, no Silver table."""
+        with self.engine.begin() as connection:
+            for table in ("integration_queue", "check_result", "build_submission", "build", "submission"):
+                connection.execute(sa.text(f"delete from {table}"))
+        self.connection.execute("drop schema if exists lake.silver cascade")
+        self.connection.execute("create schema lake.silver")
+        for name, schema in (("fhir_resource", FHIR_SCHEMA), ("dicom_instance", DICOM_SCHEMA)):
+            empty = schema.empty_table()  # noqa: F841 - read by DuckDB
+            self.connection.execute(
+                f"create or replace table lake.bronze.{name} as select * from empty"
+            )
+        self.submissions.clear()
+
+    def land(self, arrivals: Iterable[Arrival], dicom: Sequence[Mapping[str, Any]] = ()) -> str:
+        """One more submission with these rows, landed and queued for Silver."""
+        submission = f"2026{len(self.submissions):05d}"
+        self.submissions.append(submission)
+        rows = [
+            {
+                "submission_id": submission,
+                "source_file": "bundle.json",
+                "source_position": position,
+                "ingested_at": _ARRIVED_AT,
+                "resource_type": arrival.content["resourceType"],
+                "resource_id": arrival.content["id"],
+                "version_id": arrival.version,
+                "last_updated": arrival.updated,
+                "request_method": "DELETE" if arrival.deleted else "PUT",
+                "conditional_references": _conditional(arrival),
+                "resource": None if arrival.deleted else json.dumps(arrival.content),
+            }
+            for position, arrival in enumerate(arrivals)
+        ]
+        headers = [
+            {
+                **dict.fromkeys(DICOM_SCHEMA.names),
+                "submission_id": submission,
+                "source_file": f"{position}.dcm",
+                "source_position": 0,
+                "ingested_at": _ARRIVED_AT,
+                **header,
+            }
+            for position, header in enumerate(dicom)
+        ]
+        for name, schema, values in (
+            ("fhir_resource", FHIR_SCHEMA, rows),
+            ("dicom_instance", DICOM_SCHEMA, headers),
+        ):
+            if values:
+                landed = pa.Table.from_pylist(values, schema=schema)  # noqa: F841 - read by DuckDB
+                self.connection.execute(f"insert into lake.bronze.{name} select * from landed")
+        with self.engine.begin() as connection:
+            connection.execute(
+                sa.text(
+                    "insert into submission (submission_id, group_key, submitter, file_type, drop_id,"
+                    " state, content_sha256, file_count, byte_count, received_at)"
+                    " values (:id, :id, 'test', 'fhir', :id, 'LANDED', :id, 1, 1, now())"
+                ),
+                {"id": submission},
+            )
+        self._queue(submission, "added")
+        return submission
+
+    def withdraw(self, submission: str) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(
+                sa.text("update submission set state = 'WITHDRAWN' where submission_id = :id"),
+                {"id": submission},
+            )
+        self._queue(submission, "removed")
+
+    def build(
+        self,
+        *,
+        full_refresh: bool = False,
+        select: str = "path:models/silver",
+        with_tests: bool = False,
+        dies: bool = False,
+    ) -> dbt_runner.DbtReport:
+        """Build what is pending; with ``dies`` the build is done but never marked as succeeded."""
+        build = builds.start_build(
+            self.engine, full_refresh=full_refresh, run_id=None, actor="test"
+        )
+        report = dbt_runner.build(
+            self.settings, select=select, full_refresh=full_refresh, with_tests=with_tests
+        )
+        assert not report.failed, report.failed
+        builds.finish_build(self.engine, build.build_id, "failed" if dies else "succeeded", None)
+        return report
+
+    def rows(self, table: str) -> list[tuple[Any, ...]]:
+        """All rows of a table, in an order that depends on their content only."""
+        return sorted(self.connection.execute(f"select * from lake.{table}").fetchall(), key=repr)
+
+    def content(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every Silver table's rows."""
+        names = self.connection.execute(
+            "select table_name from duckdb_tables()"
+            " where database_name = 'lake' and schema_name = 'silver' order by 1"
+        ).fetchall()
+        return {name: self.rows(f"silver.{name}") for (name,) in names}
+
+    def _queue(self, submission: str, change: str) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(
+                sa.text("insert into integration_queue (submission_id, change) values (:id, :change)"),
+                {"id": submission, "change": change},
+            )
+
+
+def open_silver(settings: Settings, engine: sa.Engine) -> Silver:
+    silver = Silver(settings, engine, lake.connect(settings))
+    silver.reset()
+    return silver
+
+
+def _conditional(arrival: Arrival) -> list[str] | None:
+    found = [] if arrival.deleted else _CONDITIONAL.findall(json.dumps(arrival.content))
+    return [unquote(text) for text in found] or None
