@@ -229,7 +229,11 @@ def quarantined(
 
 
 def latest_checks(engine: Engine) -> list[CheckLine]:
-    """Each rule's latest evaluation, failed ones first."""
+    """Each rule's latest evaluation, failed ones first.
+
+    Of each layer, rules of the build that was checked last count: a rule that is no longer in a
+    suite is not shown for ever.
+    """
     with Session(engine) as session:
         return _latest_checks(session)
 
@@ -373,8 +377,19 @@ def _last_publish(session: Session) -> PublishLine | None:
 
 def _latest_checks(session: Session) -> list[CheckLine]:
     check = models.CheckResult
+    newest = (
+        select(check.layer, check.build_id)
+        .distinct(check.layer)
+        .order_by(check.layer, check.id.desc())
+        .subquery()
+    )
     latest = session.scalars(
         select(check)
+        .join(
+            newest,
+            (newest.c.layer == check.layer)
+            & newest.c.build_id.is_not_distinct_from(check.build_id),
+        )
         .distinct(check.layer, check.table_name, check.rule, check.column_name)
         .order_by(check.layer, check.table_name, check.rule, check.column_name, check.id.desc())
     )

@@ -97,6 +97,20 @@ def test_the_latest_evaluation_of_each_rule_counts(engine: Engine) -> None:
     assert [check.passed for check in latest_checks(engine)] == [False, True]
 
 
+def test_a_rule_that_is_gone_from_the_suites_is_not_shown(engine: Engine) -> None:
+    ids = []
+    for _ in range(2):
+        build = builds.start_build(engine, full_refresh=True, run_id="r", actor="t")
+        builds.finish_build(engine, build.build_id, "succeeded", 1)
+        ids.append(build.build_id)
+    rule = {"layer": "silver", "table_name": "patient", "severity": "error", "passed": False}
+    add(engine, models.CheckResult, {**rule, "rule": "old", "build_id": ids[0]})
+    add(engine, models.CheckResult, {**rule, "rule": "gold's", "build_id": ids[0], "layer": "gold"})
+    add(engine, models.CheckResult, {**rule, "rule": "new", "build_id": ids[1]})
+
+    assert {check.rule for check in latest_checks(engine)} == {"new", "gold's"}
+
+
 def test_build_and_queue_are_shown(engine: Engine, submit: Submit) -> None:
     submit("STAGED", "LANDED")
     build = builds.start_build(engine, full_refresh=False, run_id="r", actor="t")
