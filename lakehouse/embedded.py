@@ -29,6 +29,7 @@ jit = off
 logging_collector = off
 log_statement = 'none'
 log_min_error_statement = 'panic'
+log_error_verbosity = 'terse'
 """
 
 
