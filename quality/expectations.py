@@ -20,11 +20,13 @@ os.environ["GX_ANALYTICS_ENABLED"] = "false"
 import great_expectations as gx
 import pandas as pd
 from great_expectations.data_context.types.base import ProgressBarsConfig
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from lakehouse.errors import QualityError
+from quality import data_docs
 from quality.suites import VALIDATIONS_KEPT, Rule, Suite
 
-SITE = "data_docs"
 _CONNECTION_VARIABLE = "LAKEHOUSE_MARTS_CONNECTION"
 _ERROR, _WARNING = "critical", "warning"  # how Great Expectations calls our severities
 
@@ -71,18 +73,17 @@ def validate_published(
     os.environ[_CONNECTION_VARIABLE] = url
     context = _context(home)
     compiled = context.suites.add_or_update(compile_suite(suite))
-    source = context.data_sources.add_or_update_postgres(
-        name="marts", connection_string="${" + _CONNECTION_VARIABLE + "}"
-    )
-    try:
+    with _connections_closed():
+        source = context.data_sources.add_or_update_postgres(
+            name="marts", connection_string="${" + _CONNECTION_VARIABLE + "}"
+        )
         asset = source.add_table_asset(suite.table, table_name=suite.table, schema_name=schema)
         batches = asset.add_batch_definition_whole_table("published")
         definition = _definition(context, compiled, batches)
         result = definition.run(
             result_format=_RESULT_FORMAT, run_id=gx.RunIdentifier(run_name=run_name)
         )
-    finally:
-        source.get_engine().dispose()  # an idle transaction would keep an old publish from going
+        source.get_engine().dispose()
     return {
         outcome.expectation_config.meta["rule"]: {
             "passed": bool(outcome.success),
@@ -107,12 +108,34 @@ def build_site(home: Path) -> int:
     missing = [
         key
         for key in context.validation_results_store.list_keys()
-        if not _page(home, key.to_tuple()).exists()
+        if not data_docs.page_of(home, key.to_tuple()).exists()
     ]
-    if missing or not (home / SITE / "index.html").exists():
+    if missing:
         suites = {key.expectation_suite_identifier for key in missing}
-        context.build_data_docs(resource_identifiers=[*missing, *suites] or None)
+        context.build_data_docs(resource_identifiers=[*missing, *suites], build_index=False)
+    data_docs.finish(home)
     return len(missing)
+
+
+@contextmanager
+def _connections_closed() -> Iterator[None]:
+    """Close every connection that is opened meanwhile.
+
+    Great Expectations makes engines that nothing disposes; one left in a transaction would keep an
+    old publish from being dropped.
+    """
+    opened: list[Any] = []
+
+    def remember(connection: Any, _record: Any) -> None:
+        opened.append(connection)
+
+    event.listen(Pool, "connect", remember)
+    try:
+        yield
+    finally:
+        event.remove(Pool, "connect", remember)
+        for connection in opened:
+            connection.close()
 
 
 @cache
@@ -122,13 +145,13 @@ def _context(home: Path) -> Any:
     context.enable_analytics(False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     context.variables.data_docs_sites = {
-        SITE: {
+        data_docs.SITE: {
             "class_name": "SiteBuilder",
             "show_how_to_buttons": False,
             "store_backend": {
                 "class_name": "TupleFilesystemStoreBackend",
                 # Relative to the context, so that the home folder can be moved.
-                "base_directory": f"../{SITE}/",
+                "base_directory": f"../{data_docs.SITE}/",
             },
             "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
         }
@@ -226,11 +249,6 @@ def _whole(value: float | None) -> int | None:
     return None if value is None else int(value)
 
 
-def _page(home: Path, key: tuple[str, ...]) -> Path:
-    *folders, name = key
-    return home / SITE / "validations" / Path(*folders) / f"{name}.html"
-
-
 def _prune(context: Any, home: Path) -> None:
     """Drop all but the newest validations of each suite, with their pages."""
     by_suite: dict[str, list[Any]] = {}
@@ -240,7 +258,7 @@ def _prune(context: Any, home: Path) -> None:
         keys.sort(key=lambda key: key.run_id.run_time)
         for key in keys[:-VALIDATIONS_KEPT]:
             context.validation_results_store.remove_key(key)
-            page = _page(home, key.to_tuple())
+            page = data_docs.page_of(home, key.to_tuple())
             page.unlink(missing_ok=True)
             for folder in (page.parent, page.parent.parent):
                 if folder.is_dir() and not any(folder.iterdir()):

@@ -146,7 +146,7 @@ def _message(rule: Rule, facts: Facts, passed: bool) -> str:
             f"{facts.unexpected:,.0f} of {facts.total:,.0f} ({facts.share:.2%}) break the rule"
         )
         if rule.allowed_share:
-            counted += f", {rule.allowed_share:.4g} may"
+            counted += f", up to {rule.allowed_share:.2%} may"
     if passed:
         return f"{counted}."
     advice = f" {rule.advice}" if rule.advice else f" {_ADVICE[rule.kind].format(rule=rule)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -185,8 +186,11 @@ def test_data_docs_show_each_table_and_old_validations_are_pruned(
     assert len(pages) == VALIDATIONS_KEPT
     shown = pages[0].read_text(encoding="utf-8")
     assert "patient_id has a value" in shown
-    assert "A patient has an id" in shown
-    assert "silver" in index.read_text(encoding="utf-8")
+    rules = (index.parent / "expectations/silver/patient.html").read_text(encoding="utf-8")
+    assert "A patient has an id" in rules
+    first_page = index.read_text(encoding="utf-8")
+    assert "✓ all met" in first_page
+    assert all(page.relative_to(index.parent).as_posix() in first_page for page in pages)
     before = {page: page.stat().st_mtime_ns for page in pages}
     check(first)
     quality.build_data_docs(settings)
@@ -194,3 +198,23 @@ def test_data_docs_show_each_table_and_old_validations_are_pruned(
     assert len(pages) == VALIDATIONS_KEPT
     # Only the new validation was rendered.
     assert sum(before.get(page) == page.stat().st_mtime_ns for page in pages) == len(pages) - 1
+
+
+def test_data_docs_load_nothing_from_the_web(
+    con: duckdb.DuckDBPyConnection, suite: MakeSuite, check: Check, settings: Settings
+) -> None:
+    con.execute("create table lake.silver.patient as select null::int as patient_id")
+    check(
+        suite(
+            "silver.patient",
+            "rules: [{kind: not_null, column: patient_id, severity: error, why: w}]",
+        )
+    )
+    index = quality.build_data_docs(settings)
+    pages = list(index.parent.rglob("*.html"))
+    assert len(pages) == 3
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert "default-src 'none'" in text
+        assert not re.findall(r"<(?:script|link|img|iframe)\b", text)
+    assert "✗ 1 error" in index.read_text(encoding="utf-8")
