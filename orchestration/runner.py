@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+import quality
 from lakehouse.errors import BuildError, LakehouseError, QualityError
 from lakehouse.metadata import builds, publishes, submissions
 from lakehouse.platform import Platform
@@ -41,6 +42,8 @@ def run_pending(platform: Platform, *, full_refresh: bool = False) -> PipelineRu
     done = PipelineRun()
     with open_instance(platform.settings) as instance:
         _execute(instance, "intake", done)
+        if full_refresh or submissions.staged(platform.engine) or needs_build(platform):
+            quality.warm_up()  # Great Expectations gets ready beside landing and dbt
         land_staged(platform, instance, done)
         if full_refresh or needs_build(platform):
             _execute(instance, "build", done, tags=_build_tags(full_refresh))
