@@ -20,6 +20,8 @@ _DAGSTER_YAML = """\
 # Written by `lakehouse`; the compose stack has its own in docker/dagster/.
 telemetry:
   enabled: false
+nux:
+  enabled: false
 
 storage:
   postgres:

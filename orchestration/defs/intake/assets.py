@@ -68,6 +68,7 @@ def raw_submission(
             "duplicates": len(report.duplicates),
             "needs_review": len(report.needs_review),
             "still_open": len(report.open_groups),
+            "refused": len(report.refused),
             "files": sum(new.file_count for new in report.registered),
             "bytes": sum(new.byte_count for new in report.registered),
         }
