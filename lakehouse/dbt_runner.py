@@ -83,7 +83,8 @@ def build(
     the running build (``lakehouse.metadata.builds``); the caller holds the layers' writer lock. A
     failed model or test is told in the report; :class:`BuildError` where dbt could not run at all.
     """
-    arguments = ["build" if with_tests else "run"]
+    # Tests over several models run with the last of them.
+    arguments = ["build", "--indirect-selection", "buildable"] if with_tests else ["run"]
     if select:
         arguments += ["--select", *select.split()]
     if full_refresh:

@@ -30,3 +30,9 @@
 {% macro stated(text) -%}
     coalesce(nullif(trim({{ text }}), ''), 'unknown')
 {%- endmacro %}
+
+
+{#- The display of a code. Text without a code is somebody's own words and stays out of the marts. -#}
+{% macro coded(code, display) -%}
+    case when {{ code }} is not null then {{ display }} end
+{%- endmacro %}

@@ -19,10 +19,10 @@ with event as (
     select 'imaging', patient_id, coalesce(started_at, study_date), modality, null, modality
     from {{ ref('imaging_study') }}
     union all
-    select 'genomic', patient_id, reported_at, panel_name, null, panel_name
+    select 'genomic', patient_id, reported_at, 'genomic report', null, 'Genomic report'
     from {{ ref('genomic_report') }}
     union all
-    select 'ecg', patient_id, reported_at, rhythm, null, rhythm
+    select 'ecg', patient_id, reported_at, 'ecg', null, 'Electrocardiogram'
     from {{ ref('ecg_metadata') }}
 ),
 
@@ -32,7 +32,7 @@ counted as (
         event_type,
         {{ stated('code') }} as code,
         {{ stated('code_system') }} as code_system,
-        coalesce(min(display), {{ stated('code') }}) as display,
+        coalesce(min({{ coded('code', 'display') }}), {{ stated('code') }}) as display,
         count(*) as event_count,
         count(distinct patient_id) as patient_count
     from event

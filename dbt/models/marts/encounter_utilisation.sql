@@ -3,7 +3,7 @@ with counted as (
     select
         date_trunc('month', summary.encounter_date)::date as encounter_month,
         {{ stated('summary.encounter_class') }} as encounter_class,
-        {{ stated('summary.encounter_type_display') }} as encounter_type,
+        {{ stated(coded('summary.encounter_type_code', 'summary.encounter_type_display')) }} as encounter_type,
         coalesce(profile.sex, 'unknown') as sex,
         {{ age_group('summary.age_years') }} as age_group,
         count(*) as encounter_count,

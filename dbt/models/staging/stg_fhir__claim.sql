@@ -12,29 +12,40 @@ with viewed as (
         src."source_position",
         src."ingested_at"
       from {{ current_resources('Claim') }} as src
+    ),
+
+    firsts as (
+      select
+        *,
+        _resource.item[1] as _first_item,
+        _resource.item[1].encounter[1] as _first_item_encounter,
+        _resource.type.coding[1] as _first_type_coding,
+        _resource.priority.coding[1] as _first_priority_coding,
+        _resource.insurance[1] as _first_insurance
+      from parsed
     )
 
     select
-      case when (_resource.id >= '{' or (_resource.id >= '[' and _resource.id < '\')) and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) then null else _resource.id end as "claim_id",
-      case when (_resource.patient.reference >= '{' or (_resource.patient.reference >= '[' and _resource.patient.reference < '\')) and json_valid(_resource.patient.reference) and not contains(_text, to_json(_resource.patient.reference)) then null else _resource.patient.reference end as "patient_reference",
-      list_transform([coalesce(_resource.item[1].encounter[1], case when len(_resource.item) > 1 or len(_resource.item[1].encounter) > 1 then flatten(list_transform(_resource.item, lambda e_3: e_3.encounter))[1] end).reference], lambda v_5: case when (v_5 >= '{' or (v_5 >= '[' and v_5 < '\')) and json_valid(v_5) and not contains(_text, to_json(v_5)) then null else v_5 end)[1] as "encounter_reference",
-      coalesce(case when (_resource.type.coding[1].code >= '{' or (_resource.type.coding[1].code >= '[' and _resource.type.coding[1].code < '\')) and json_valid(_resource.type.coding[1].code) and not contains(_text, to_json(_resource.type.coding[1].code)) then null else _resource.type.coding[1].code end, case when len(_resource.type.coding) > 1 then list_filter(list_transform(_resource.type.coding, lambda e_8: case when (e_8.code >= '{' or (e_8.code >= '[' and e_8.code < '\')) and json_valid(e_8.code) and not contains(_text, to_json(e_8.code)) then null else e_8.code end), lambda e_9: e_9 is not null)[1] end) as "type",
-      case when (_resource.use >= '{' or (_resource.use >= '[' and _resource.use < '\')) and json_valid(_resource.use) and not contains(_text, to_json(_resource.use)) then null else _resource.use end as "use",
-      case when (_resource.status >= '{' or (_resource.status >= '[' and _resource.status < '\')) and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) then null else _resource.status end as "status",
-      case when (_resource.billablePeriod.start >= '{' or (_resource.billablePeriod.start >= '[' and _resource.billablePeriod.start < '\')) and json_valid(_resource.billablePeriod.start) and not contains(_text, to_json(_resource.billablePeriod.start)) then null else _resource.billablePeriod.start end as "started_at",
-      case when (_resource.billablePeriod.end >= '{' or (_resource.billablePeriod.end >= '[' and _resource.billablePeriod.end < '\')) and json_valid(_resource.billablePeriod.end) and not contains(_text, to_json(_resource.billablePeriod.end)) then null else _resource.billablePeriod.end end as "ended_at",
-      case when (_resource.created >= '{' or (_resource.created >= '[' and _resource.created < '\')) and json_valid(_resource.created) and not contains(_text, to_json(_resource.created)) then null else _resource.created end as "created_at",
-      case when (_resource.provider.reference >= '{' or (_resource.provider.reference >= '[' and _resource.provider.reference < '\')) and json_valid(_resource.provider.reference) and not contains(_text, to_json(_resource.provider.reference)) then null else _resource.provider.reference end as "provider_reference",
-      coalesce(case when (_resource.priority.coding[1].code >= '{' or (_resource.priority.coding[1].code >= '[' and _resource.priority.coding[1].code < '\')) and json_valid(_resource.priority.coding[1].code) and not contains(_text, to_json(_resource.priority.coding[1].code)) then null else _resource.priority.coding[1].code end, case when len(_resource.priority.coding) > 1 then list_filter(list_transform(_resource.priority.coding, lambda e_12: case when (e_12.code >= '{' or (e_12.code >= '[' and e_12.code < '\')) and json_valid(e_12.code) and not contains(_text, to_json(e_12.code)) then null else e_12.code end), lambda e_13: e_13 is not null)[1] end) as "priority",
+      case when _resource.id >= '[' and (_resource.id < '\' or _resource.id >= '{') and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) then null else _resource.id end as "claim_id",
+      case when _resource.patient.reference >= '[' and (_resource.patient.reference < '\' or _resource.patient.reference >= '{') and json_valid(_resource.patient.reference) and not contains(_text, to_json(_resource.patient.reference)) then null else _resource.patient.reference end as "patient_reference",
+      list_transform([coalesce(_first_item_encounter, case when len(_resource.item) > 1 or len(_first_item.encounter) > 1 then flatten(list_transform(_resource.item, lambda e_3: e_3.encounter))[1] end).reference], lambda v_5: case when v_5 >= '[' and (v_5 < '\' or v_5 >= '{') and json_valid(v_5) and not contains(_text, to_json(v_5)) then null else v_5 end)[1] as "encounter_reference",
+      coalesce(case when _first_type_coding.code >= '[' and (_first_type_coding.code < '\' or _first_type_coding.code >= '{') and json_valid(_first_type_coding.code) and not contains(_text, to_json(_first_type_coding.code)) then null else _first_type_coding.code end, case when len(_resource.type.coding) > 1 then list_filter(list_transform(_resource.type.coding, lambda e_8: case when e_8.code >= '[' and (e_8.code < '\' or e_8.code >= '{') and json_valid(e_8.code) and not contains(_text, to_json(e_8.code)) then null else e_8.code end), lambda e_9: e_9 is not null)[1] end) as "type",
+      case when _resource.use >= '[' and (_resource.use < '\' or _resource.use >= '{') and json_valid(_resource.use) and not contains(_text, to_json(_resource.use)) then null else _resource.use end as "use",
+      case when _resource.status >= '[' and (_resource.status < '\' or _resource.status >= '{') and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) then null else _resource.status end as "status",
+      case when _resource.billablePeriod.start >= '[' and (_resource.billablePeriod.start < '\' or _resource.billablePeriod.start >= '{') and json_valid(_resource.billablePeriod.start) and not contains(_text, to_json(_resource.billablePeriod.start)) then null else _resource.billablePeriod.start end as "started_at",
+      case when _resource.billablePeriod.end >= '[' and (_resource.billablePeriod.end < '\' or _resource.billablePeriod.end >= '{') and json_valid(_resource.billablePeriod.end) and not contains(_text, to_json(_resource.billablePeriod.end)) then null else _resource.billablePeriod.end end as "ended_at",
+      case when _resource.created >= '[' and (_resource.created < '\' or _resource.created >= '{') and json_valid(_resource.created) and not contains(_text, to_json(_resource.created)) then null else _resource.created end as "created_at",
+      case when _resource.provider.reference >= '[' and (_resource.provider.reference < '\' or _resource.provider.reference >= '{') and json_valid(_resource.provider.reference) and not contains(_text, to_json(_resource.provider.reference)) then null else _resource.provider.reference end as "provider_reference",
+      coalesce(case when _first_priority_coding.code >= '[' and (_first_priority_coding.code < '\' or _first_priority_coding.code >= '{') and json_valid(_first_priority_coding.code) and not contains(_text, to_json(_first_priority_coding.code)) then null else _first_priority_coding.code end, case when len(_resource.priority.coding) > 1 then list_filter(list_transform(_resource.priority.coding, lambda e_12: case when e_12.code >= '[' and (e_12.code < '\' or e_12.code >= '{') and json_valid(e_12.code) and not contains(_text, to_json(e_12.code)) then null else e_12.code end), lambda e_13: e_13 is not null)[1] end) as "priority",
       try_cast(coalesce(len(_resource.item), 0) as integer) as "item_count",
       try_cast(cast(_resource.total.value as varchar) as double) as "total",
-      case when (_resource.total.currency >= '{' or (_resource.total.currency >= '[' and _resource.total.currency < '\')) and json_valid(_resource.total.currency) and not contains(_text, to_json(_resource.total.currency)) then null else _resource.total.currency end as "currency",
-      coalesce(case when (_resource.insurance[1].coverage.display >= '{' or (_resource.insurance[1].coverage.display >= '[' and _resource.insurance[1].coverage.display < '\')) and json_valid(_resource.insurance[1].coverage.display) and not contains(_text, to_json(_resource.insurance[1].coverage.display)) then null else _resource.insurance[1].coverage.display end, case when len(_resource.insurance) > 1 then list_filter(list_transform(list_filter(list_transform(_resource.insurance, lambda e_18: e_18.coverage), lambda e_19: e_19 is not null), lambda e_20: case when (e_20.display >= '{' or (e_20.display >= '[' and e_20.display < '\')) and json_valid(e_20.display) and not contains(_text, to_json(e_20.display)) then null else e_20.display end), lambda e_21: e_21 is not null)[1] end) as "payer",
+      case when _resource.total.currency >= '[' and (_resource.total.currency < '\' or _resource.total.currency >= '{') and json_valid(_resource.total.currency) and not contains(_text, to_json(_resource.total.currency)) then null else _resource.total.currency end as "currency",
+      coalesce(case when _first_insurance.coverage.display >= '[' and (_first_insurance.coverage.display < '\' or _first_insurance.coverage.display >= '{') and json_valid(_first_insurance.coverage.display) and not contains(_text, to_json(_first_insurance.coverage.display)) then null else _first_insurance.coverage.display end, case when len(_resource.insurance) > 1 then list_filter(list_transform(list_filter(list_transform(_resource.insurance, lambda e_18: e_18.coverage), lambda e_19: e_19 is not null), lambda e_20: case when e_20.display >= '[' and (e_20.display < '\' or e_20.display >= '{') and json_valid(e_20.display) and not contains(_text, to_json(e_20.display)) then null else e_20.display end), lambda e_21: e_21 is not null)[1] end) as "payer",
       "submission_id",
       "source_file",
       "source_position",
       "ingested_at"
-    from parsed
+    from firsts
 ),
 
 tidied as (

@@ -12,24 +12,33 @@ with viewed as (
         src."source_position",
         src."ingested_at"
       from {{ current_resources('Coverage') }} as src
+    ),
+
+    firsts as (
+      select
+        *,
+        _resource.type.coding[1] as _first_type_coding,
+        _resource.relationship.coding[1] as _first_relationship_coding,
+        _resource.payor[1] as _first_payor
+      from parsed
     )
 
     select
-      case when (_resource.id >= '{' or (_resource.id >= '[' and _resource.id < '\')) and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) then null else _resource.id end as "coverage_id",
-      case when (_resource.beneficiary.reference >= '{' or (_resource.beneficiary.reference >= '[' and _resource.beneficiary.reference < '\')) and json_valid(_resource.beneficiary.reference) and not contains(_text, to_json(_resource.beneficiary.reference)) then null else _resource.beneficiary.reference end as "patient_reference",
-      coalesce(case when (_resource.type.coding[1].code >= '{' or (_resource.type.coding[1].code >= '[' and _resource.type.coding[1].code < '\')) and json_valid(_resource.type.coding[1].code) and not contains(_text, to_json(_resource.type.coding[1].code)) then null else _resource.type.coding[1].code end, case when len(_resource.type.coding) > 1 then list_filter(list_transform(_resource.type.coding, lambda e_3: case when (e_3.code >= '{' or (e_3.code >= '[' and e_3.code < '\')) and json_valid(e_3.code) and not contains(_text, to_json(e_3.code)) then null else e_3.code end), lambda e_4: e_4 is not null)[1] end) as "type_code",
-      coalesce(case when (_resource.type.coding[1].display >= '{' or (_resource.type.coding[1].display >= '[' and _resource.type.coding[1].display < '\')) and json_valid(_resource.type.coding[1].display) and not contains(_text, to_json(_resource.type.coding[1].display)) then null else _resource.type.coding[1].display end, case when len(_resource.type.coding) > 1 then list_filter(list_transform(_resource.type.coding, lambda e_7: case when (e_7.display >= '{' or (e_7.display >= '[' and e_7.display < '\')) and json_valid(e_7.display) and not contains(_text, to_json(e_7.display)) then null else e_7.display end), lambda e_8: e_8 is not null)[1] end) as "type_display",
-      case when (_resource.type.text >= '{' or (_resource.type.text >= '[' and _resource.type.text < '\')) and json_valid(_resource.type.text) and not contains(_text, to_json(_resource.type.text)) then null else _resource.type.text end as "type_text",
-      case when (_resource.status >= '{' or (_resource.status >= '[' and _resource.status < '\')) and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) then null else _resource.status end as "status",
-      coalesce(case when (_resource.relationship.coding[1].code >= '{' or (_resource.relationship.coding[1].code >= '[' and _resource.relationship.coding[1].code < '\')) and json_valid(_resource.relationship.coding[1].code) and not contains(_text, to_json(_resource.relationship.coding[1].code)) then null else _resource.relationship.coding[1].code end, case when len(_resource.relationship.coding) > 1 then list_filter(list_transform(_resource.relationship.coding, lambda e_11: case when (e_11.code >= '{' or (e_11.code >= '[' and e_11.code < '\')) and json_valid(e_11.code) and not contains(_text, to_json(e_11.code)) then null else e_11.code end), lambda e_12: e_12 is not null)[1] end) as "relationship",
-      case when (_resource.period.start >= '{' or (_resource.period.start >= '[' and _resource.period.start < '\')) and json_valid(_resource.period.start) and not contains(_text, to_json(_resource.period.start)) then null else _resource.period.start end as "started_at",
-      case when (_resource.period.end >= '{' or (_resource.period.end >= '[' and _resource.period.end < '\')) and json_valid(_resource.period.end) and not contains(_text, to_json(_resource.period.end)) then null else _resource.period.end end as "ended_at",
-      coalesce(case when (_resource.payor[1].display >= '{' or (_resource.payor[1].display >= '[' and _resource.payor[1].display < '\')) and json_valid(_resource.payor[1].display) and not contains(_text, to_json(_resource.payor[1].display)) then null else _resource.payor[1].display end, case when len(_resource.payor) > 1 then list_filter(list_transform(_resource.payor, lambda e_15: case when (e_15.display >= '{' or (e_15.display >= '[' and e_15.display < '\')) and json_valid(e_15.display) and not contains(_text, to_json(e_15.display)) then null else e_15.display end), lambda e_16: e_16 is not null)[1] end) as "payor",
+      case when _resource.id >= '[' and (_resource.id < '\' or _resource.id >= '{') and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) then null else _resource.id end as "coverage_id",
+      case when _resource.beneficiary.reference >= '[' and (_resource.beneficiary.reference < '\' or _resource.beneficiary.reference >= '{') and json_valid(_resource.beneficiary.reference) and not contains(_text, to_json(_resource.beneficiary.reference)) then null else _resource.beneficiary.reference end as "patient_reference",
+      coalesce(case when _first_type_coding.code >= '[' and (_first_type_coding.code < '\' or _first_type_coding.code >= '{') and json_valid(_first_type_coding.code) and not contains(_text, to_json(_first_type_coding.code)) then null else _first_type_coding.code end, case when len(_resource.type.coding) > 1 then list_filter(list_transform(_resource.type.coding, lambda e_3: case when e_3.code >= '[' and (e_3.code < '\' or e_3.code >= '{') and json_valid(e_3.code) and not contains(_text, to_json(e_3.code)) then null else e_3.code end), lambda e_4: e_4 is not null)[1] end) as "type_code",
+      coalesce(case when _first_type_coding.display >= '[' and (_first_type_coding.display < '\' or _first_type_coding.display >= '{') and json_valid(_first_type_coding.display) and not contains(_text, to_json(_first_type_coding.display)) then null else _first_type_coding.display end, case when len(_resource.type.coding) > 1 then list_filter(list_transform(_resource.type.coding, lambda e_7: case when e_7.display >= '[' and (e_7.display < '\' or e_7.display >= '{') and json_valid(e_7.display) and not contains(_text, to_json(e_7.display)) then null else e_7.display end), lambda e_8: e_8 is not null)[1] end) as "type_display",
+      case when _resource.type.text >= '[' and (_resource.type.text < '\' or _resource.type.text >= '{') and json_valid(_resource.type.text) and not contains(_text, to_json(_resource.type.text)) then null else _resource.type.text end as "type_text",
+      case when _resource.status >= '[' and (_resource.status < '\' or _resource.status >= '{') and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) then null else _resource.status end as "status",
+      coalesce(case when _first_relationship_coding.code >= '[' and (_first_relationship_coding.code < '\' or _first_relationship_coding.code >= '{') and json_valid(_first_relationship_coding.code) and not contains(_text, to_json(_first_relationship_coding.code)) then null else _first_relationship_coding.code end, case when len(_resource.relationship.coding) > 1 then list_filter(list_transform(_resource.relationship.coding, lambda e_11: case when e_11.code >= '[' and (e_11.code < '\' or e_11.code >= '{') and json_valid(e_11.code) and not contains(_text, to_json(e_11.code)) then null else e_11.code end), lambda e_12: e_12 is not null)[1] end) as "relationship",
+      case when _resource.period.start >= '[' and (_resource.period.start < '\' or _resource.period.start >= '{') and json_valid(_resource.period.start) and not contains(_text, to_json(_resource.period.start)) then null else _resource.period.start end as "started_at",
+      case when _resource.period.end >= '[' and (_resource.period.end < '\' or _resource.period.end >= '{') and json_valid(_resource.period.end) and not contains(_text, to_json(_resource.period.end)) then null else _resource.period.end end as "ended_at",
+      coalesce(case when _first_payor.display >= '[' and (_first_payor.display < '\' or _first_payor.display >= '{') and json_valid(_first_payor.display) and not contains(_text, to_json(_first_payor.display)) then null else _first_payor.display end, case when len(_resource.payor) > 1 then list_filter(list_transform(_resource.payor, lambda e_15: case when e_15.display >= '[' and (e_15.display < '\' or e_15.display >= '{') and json_valid(e_15.display) and not contains(_text, to_json(e_15.display)) then null else e_15.display end), lambda e_16: e_16 is not null)[1] end) as "payor",
       "submission_id",
       "source_file",
       "source_position",
       "ingested_at"
-    from parsed
+    from firsts
 ),
 
 tidied as (

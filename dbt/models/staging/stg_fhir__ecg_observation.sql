@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"code":{"coding":[{"code":"VARCHAR"}]},"dataAbsentReason":"JSON","effectiveDateTime":"VARCHAR","encounter":{"reference":"VARCHAR"},"id":"VARCHAR","interpretation":[{"text":"VARCHAR"}],"issued":"VARCHAR","note":[{"text":"VARCHAR"}],"resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"code":{"coding":[{"code":"VARCHAR"}]},"dataAbsentReason":{"id":"VARCHAR"},"effectiveDateTime":"VARCHAR","encounter":{"reference":"VARCHAR"},"id":"VARCHAR","interpretation":[{"text":"VARCHAR"}],"issued":"VARCHAR","note":[{"text":"VARCHAR"}],"resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",
@@ -19,22 +19,30 @@ with viewed as (
       from parsed
       where coalesce(len(list_filter(_resource.code.coding, lambda x_1: (((((x_1.code = '11524-6') or (x_1.code = '34534-8')) or (x_1.code = '28010-7')) or (x_1.code = '18844-1')) or (x_1.code = '29303009')))) > 0, false)
         and coalesce((not (_resource.dataAbsentReason is not null)), false)
+    ),
+
+    firsts as (
+      select
+        *,
+        _resource.interpretation[1] as _first_interpretation,
+        _resource.note[1] as _first_note
+      from matching
     )
 
     select
-      case when (_resource.id >= '{' or (_resource.id >= '[' and _resource.id < '\')) and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) then null else _resource.id end as "observation_id",
-      case when (_resource.subject.reference >= '{' or (_resource.subject.reference >= '[' and _resource.subject.reference < '\')) and json_valid(_resource.subject.reference) and not contains(_text, to_json(_resource.subject.reference)) then null else _resource.subject.reference end as "patient_reference",
-      case when (_resource.encounter.reference >= '{' or (_resource.encounter.reference >= '[' and _resource.encounter.reference < '\')) and json_valid(_resource.encounter.reference) and not contains(_text, to_json(_resource.encounter.reference)) then null else _resource.encounter.reference end as "encounter_reference",
-      case when (_resource.effectiveDateTime >= '{' or (_resource.effectiveDateTime >= '[' and _resource.effectiveDateTime < '\')) and json_valid(_resource.effectiveDateTime) and not contains(_text, to_json(_resource.effectiveDateTime)) then null else _resource.effectiveDateTime end as "effective_at",
-      case when (_resource.issued >= '{' or (_resource.issued >= '[' and _resource.issued < '\')) and json_valid(_resource.issued) and not contains(_text, to_json(_resource.issued)) then null else _resource.issued end as "issued_at",
-      case when (_resource.status >= '{' or (_resource.status >= '[' and _resource.status < '\')) and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) then null else _resource.status end as "status",
-      coalesce(case when (_resource.interpretation[1].text >= '{' or (_resource.interpretation[1].text >= '[' and _resource.interpretation[1].text < '\')) and json_valid(_resource.interpretation[1].text) and not contains(_text, to_json(_resource.interpretation[1].text)) then null else _resource.interpretation[1].text end, case when len(_resource.interpretation) > 1 then list_filter(list_transform(_resource.interpretation, lambda e_7: case when (e_7.text >= '{' or (e_7.text >= '[' and e_7.text < '\')) and json_valid(e_7.text) and not contains(_text, to_json(e_7.text)) then null else e_7.text end), lambda e_8: e_8 is not null)[1] end) as "interpretation",
-      coalesce(case when (_resource.note[1].text >= '{' or (_resource.note[1].text >= '[' and _resource.note[1].text < '\')) and json_valid(_resource.note[1].text) and not contains(_text, to_json(_resource.note[1].text)) then null else _resource.note[1].text end, case when len(_resource.note) > 1 then list_filter(list_transform(_resource.note, lambda e_11: case when (e_11.text >= '{' or (e_11.text >= '[' and e_11.text < '\')) and json_valid(e_11.text) and not contains(_text, to_json(e_11.text)) then null else e_11.text end), lambda e_12: e_12 is not null)[1] end) as "note_text",
+      case when _resource.id >= '[' and (_resource.id < '\' or _resource.id >= '{') and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) then null else _resource.id end as "observation_id",
+      case when _resource.subject.reference >= '[' and (_resource.subject.reference < '\' or _resource.subject.reference >= '{') and json_valid(_resource.subject.reference) and not contains(_text, to_json(_resource.subject.reference)) then null else _resource.subject.reference end as "patient_reference",
+      case when _resource.encounter.reference >= '[' and (_resource.encounter.reference < '\' or _resource.encounter.reference >= '{') and json_valid(_resource.encounter.reference) and not contains(_text, to_json(_resource.encounter.reference)) then null else _resource.encounter.reference end as "encounter_reference",
+      case when _resource.effectiveDateTime >= '[' and (_resource.effectiveDateTime < '\' or _resource.effectiveDateTime >= '{') and json_valid(_resource.effectiveDateTime) and not contains(_text, to_json(_resource.effectiveDateTime)) then null else _resource.effectiveDateTime end as "effective_at",
+      case when _resource.issued >= '[' and (_resource.issued < '\' or _resource.issued >= '{') and json_valid(_resource.issued) and not contains(_text, to_json(_resource.issued)) then null else _resource.issued end as "issued_at",
+      case when _resource.status >= '[' and (_resource.status < '\' or _resource.status >= '{') and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) then null else _resource.status end as "status",
+      coalesce(case when _first_interpretation.text >= '[' and (_first_interpretation.text < '\' or _first_interpretation.text >= '{') and json_valid(_first_interpretation.text) and not contains(_text, to_json(_first_interpretation.text)) then null else _first_interpretation.text end, case when len(_resource.interpretation) > 1 then list_filter(list_transform(_resource.interpretation, lambda e_7: case when e_7.text >= '[' and (e_7.text < '\' or e_7.text >= '{') and json_valid(e_7.text) and not contains(_text, to_json(e_7.text)) then null else e_7.text end), lambda e_8: e_8 is not null)[1] end) as "interpretation",
+      coalesce(case when _first_note.text >= '[' and (_first_note.text < '\' or _first_note.text >= '{') and json_valid(_first_note.text) and not contains(_text, to_json(_first_note.text)) then null else _first_note.text end, case when len(_resource.note) > 1 then list_filter(list_transform(_resource.note, lambda e_11: case when e_11.text >= '[' and (e_11.text < '\' or e_11.text >= '{') and json_valid(e_11.text) and not contains(_text, to_json(e_11.text)) then null else e_11.text end), lambda e_12: e_12 is not null)[1] end) as "note_text",
       "submission_id",
       "source_file",
       "source_position",
       "ingested_at"
-    from matching
+    from firsts
 ),
 
 tidied as (

@@ -12,25 +12,32 @@ with viewed as (
         src."source_position",
         src."ingested_at"
       from {{ current_resources('Immunization') }} as src
+    ),
+
+    firsts as (
+      select
+        *,
+        _resource.vaccineCode.coding[1] as _first_vaccineCode_coding
+      from parsed
     )
 
     select
-      case when (_resource.id >= '{' or (_resource.id >= '[' and _resource.id < '\')) and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) then null else _resource.id end as "immunization_id",
-      case when (_resource.patient.reference >= '{' or (_resource.patient.reference >= '[' and _resource.patient.reference < '\')) and json_valid(_resource.patient.reference) and not contains(_text, to_json(_resource.patient.reference)) then null else _resource.patient.reference end as "patient_reference",
-      case when (_resource.encounter.reference >= '{' or (_resource.encounter.reference >= '[' and _resource.encounter.reference < '\')) and json_valid(_resource.encounter.reference) and not contains(_text, to_json(_resource.encounter.reference)) then null else _resource.encounter.reference end as "encounter_reference",
-      coalesce(case when (_resource.vaccineCode.coding[1].code >= '{' or (_resource.vaccineCode.coding[1].code >= '[' and _resource.vaccineCode.coding[1].code < '\')) and json_valid(_resource.vaccineCode.coding[1].code) and not contains(_text, to_json(_resource.vaccineCode.coding[1].code)) then null else _resource.vaccineCode.coding[1].code end, case when len(_resource.vaccineCode.coding) > 1 then list_filter(list_transform(_resource.vaccineCode.coding, lambda e_3: case when (e_3.code >= '{' or (e_3.code >= '[' and e_3.code < '\')) and json_valid(e_3.code) and not contains(_text, to_json(e_3.code)) then null else e_3.code end), lambda e_4: e_4 is not null)[1] end) as "code",
-      coalesce(case when (_resource.vaccineCode.coding[1].system >= '{' or (_resource.vaccineCode.coding[1].system >= '[' and _resource.vaccineCode.coding[1].system < '\')) and json_valid(_resource.vaccineCode.coding[1].system) and not contains(_text, to_json(_resource.vaccineCode.coding[1].system)) then null else _resource.vaccineCode.coding[1].system end, case when len(_resource.vaccineCode.coding) > 1 then list_filter(list_transform(_resource.vaccineCode.coding, lambda e_7: case when (e_7.system >= '{' or (e_7.system >= '[' and e_7.system < '\')) and json_valid(e_7.system) and not contains(_text, to_json(e_7.system)) then null else e_7.system end), lambda e_8: e_8 is not null)[1] end) as "code_system",
-      coalesce(case when (_resource.vaccineCode.coding[1].display >= '{' or (_resource.vaccineCode.coding[1].display >= '[' and _resource.vaccineCode.coding[1].display < '\')) and json_valid(_resource.vaccineCode.coding[1].display) and not contains(_text, to_json(_resource.vaccineCode.coding[1].display)) then null else _resource.vaccineCode.coding[1].display end, case when len(_resource.vaccineCode.coding) > 1 then list_filter(list_transform(_resource.vaccineCode.coding, lambda e_11: case when (e_11.display >= '{' or (e_11.display >= '[' and e_11.display < '\')) and json_valid(e_11.display) and not contains(_text, to_json(e_11.display)) then null else e_11.display end), lambda e_12: e_12 is not null)[1] end) as "display",
-      case when (_resource.vaccineCode.text >= '{' or (_resource.vaccineCode.text >= '[' and _resource.vaccineCode.text < '\')) and json_valid(_resource.vaccineCode.text) and not contains(_text, to_json(_resource.vaccineCode.text)) then null else _resource.vaccineCode.text end as "text",
-      case when (_resource.status >= '{' or (_resource.status >= '[' and _resource.status < '\')) and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) then null else _resource.status end as "status",
-      case when (_resource.occurrenceDateTime >= '{' or (_resource.occurrenceDateTime >= '[' and _resource.occurrenceDateTime < '\')) and json_valid(_resource.occurrenceDateTime) and not contains(_text, to_json(_resource.occurrenceDateTime)) then null else _resource.occurrenceDateTime end as "occurred_at",
+      case when _resource.id >= '[' and (_resource.id < '\' or _resource.id >= '{') and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) then null else _resource.id end as "immunization_id",
+      case when _resource.patient.reference >= '[' and (_resource.patient.reference < '\' or _resource.patient.reference >= '{') and json_valid(_resource.patient.reference) and not contains(_text, to_json(_resource.patient.reference)) then null else _resource.patient.reference end as "patient_reference",
+      case when _resource.encounter.reference >= '[' and (_resource.encounter.reference < '\' or _resource.encounter.reference >= '{') and json_valid(_resource.encounter.reference) and not contains(_text, to_json(_resource.encounter.reference)) then null else _resource.encounter.reference end as "encounter_reference",
+      coalesce(case when _first_vaccineCode_coding.code >= '[' and (_first_vaccineCode_coding.code < '\' or _first_vaccineCode_coding.code >= '{') and json_valid(_first_vaccineCode_coding.code) and not contains(_text, to_json(_first_vaccineCode_coding.code)) then null else _first_vaccineCode_coding.code end, case when len(_resource.vaccineCode.coding) > 1 then list_filter(list_transform(_resource.vaccineCode.coding, lambda e_3: case when e_3.code >= '[' and (e_3.code < '\' or e_3.code >= '{') and json_valid(e_3.code) and not contains(_text, to_json(e_3.code)) then null else e_3.code end), lambda e_4: e_4 is not null)[1] end) as "code",
+      coalesce(case when _first_vaccineCode_coding.system >= '[' and (_first_vaccineCode_coding.system < '\' or _first_vaccineCode_coding.system >= '{') and json_valid(_first_vaccineCode_coding.system) and not contains(_text, to_json(_first_vaccineCode_coding.system)) then null else _first_vaccineCode_coding.system end, case when len(_resource.vaccineCode.coding) > 1 then list_filter(list_transform(_resource.vaccineCode.coding, lambda e_7: case when e_7.system >= '[' and (e_7.system < '\' or e_7.system >= '{') and json_valid(e_7.system) and not contains(_text, to_json(e_7.system)) then null else e_7.system end), lambda e_8: e_8 is not null)[1] end) as "code_system",
+      coalesce(case when _first_vaccineCode_coding.display >= '[' and (_first_vaccineCode_coding.display < '\' or _first_vaccineCode_coding.display >= '{') and json_valid(_first_vaccineCode_coding.display) and not contains(_text, to_json(_first_vaccineCode_coding.display)) then null else _first_vaccineCode_coding.display end, case when len(_resource.vaccineCode.coding) > 1 then list_filter(list_transform(_resource.vaccineCode.coding, lambda e_11: case when e_11.display >= '[' and (e_11.display < '\' or e_11.display >= '{') and json_valid(e_11.display) and not contains(_text, to_json(e_11.display)) then null else e_11.display end), lambda e_12: e_12 is not null)[1] end) as "display",
+      case when _resource.vaccineCode.text >= '[' and (_resource.vaccineCode.text < '\' or _resource.vaccineCode.text >= '{') and json_valid(_resource.vaccineCode.text) and not contains(_text, to_json(_resource.vaccineCode.text)) then null else _resource.vaccineCode.text end as "text",
+      case when _resource.status >= '[' and (_resource.status < '\' or _resource.status >= '{') and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) then null else _resource.status end as "status",
+      case when _resource.occurrenceDateTime >= '[' and (_resource.occurrenceDateTime < '\' or _resource.occurrenceDateTime >= '{') and json_valid(_resource.occurrenceDateTime) and not contains(_text, to_json(_resource.occurrenceDateTime)) then null else _resource.occurrenceDateTime end as "occurred_at",
       case cast(_resource.primarySource as varchar) when 'true' then true when 'false' then false end as "primary_source",
-      case when (_resource.lotNumber >= '{' or (_resource.lotNumber >= '[' and _resource.lotNumber < '\')) and json_valid(_resource.lotNumber) and not contains(_text, to_json(_resource.lotNumber)) then null else _resource.lotNumber end as "lot_number",
+      case when _resource.lotNumber >= '[' and (_resource.lotNumber < '\' or _resource.lotNumber >= '{') and json_valid(_resource.lotNumber) and not contains(_text, to_json(_resource.lotNumber)) then null else _resource.lotNumber end as "lot_number",
       "submission_id",
       "source_file",
       "source_position",
       "ingested_at"
-    from parsed
+    from firsts
 ),
 
 tidied as (

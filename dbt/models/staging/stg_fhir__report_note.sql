@@ -17,17 +17,17 @@ with viewed as (
     matching as (
       select *
       from parsed
-      where coalesce(len(list_filter(list_transform(_resource.presentedForm, lambda e_3: list_transform([from_json(e_3, '{"data":"VARCHAR"}').data], lambda v_4: case when (v_4 >= '{' or (v_4 >= '[' and v_4 < '\')) and json_valid(v_4) and not contains(_text, to_json(v_4)) then null else v_4 end)[1]), lambda e_5: e_5 is not null)) > 0, false)
+      where coalesce(len(list_filter(list_transform(_resource.presentedForm, lambda e_3: list_transform([from_json(e_3, '{"data":"VARCHAR"}').data], lambda v_4: case when v_4 >= '[' and (v_4 < '\' or v_4 >= '{') and json_valid(v_4) and not contains(_text, to_json(v_4)) then null else v_4 end)[1]), lambda e_5: e_5 is not null)) > 0, false)
     )
 
     select
-      case when (_resource.id >= '{' or (_resource.id >= '[' and _resource.id < '\')) and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) then null else _resource.id end as "resource_id",
-      case when (_resource.subject.reference >= '{' or (_resource.subject.reference >= '[' and _resource.subject.reference < '\')) and json_valid(_resource.subject.reference) and not contains(_text, to_json(_resource.subject.reference)) then null else _resource.subject.reference end as "patient_reference",
-      case when (_resource.encounter.reference >= '{' or (_resource.encounter.reference >= '[' and _resource.encounter.reference < '\')) and json_valid(_resource.encounter.reference) and not contains(_text, to_json(_resource.encounter.reference)) then null else _resource.encounter.reference end as "encounter_reference",
-      case when (_resource.effectiveDateTime >= '{' or (_resource.effectiveDateTime >= '[' and _resource.effectiveDateTime < '\')) and json_valid(_resource.effectiveDateTime) and not contains(_text, to_json(_resource.effectiveDateTime)) then null else _resource.effectiveDateTime end as "noted_at",
-      case when (_resource.effectivePeriod.start >= '{' or (_resource.effectivePeriod.start >= '[' and _resource.effectivePeriod.start < '\')) and json_valid(_resource.effectivePeriod.start) and not contains(_text, to_json(_resource.effectivePeriod.start)) then null else _resource.effectivePeriod.start end as "period_start",
-      case when (_resource.issued >= '{' or (_resource.issued >= '[' and _resource.issued < '\')) and json_valid(_resource.issued) and not contains(_text, to_json(_resource.issued)) then null else _resource.issued end as "dated_at",
-      case when (_resource.status >= '{' or (_resource.status >= '[' and _resource.status < '\')) and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) then null else _resource.status end as "status",
+      case when _resource.id >= '[' and (_resource.id < '\' or _resource.id >= '{') and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) then null else _resource.id end as "resource_id",
+      case when _resource.subject.reference >= '[' and (_resource.subject.reference < '\' or _resource.subject.reference >= '{') and json_valid(_resource.subject.reference) and not contains(_text, to_json(_resource.subject.reference)) then null else _resource.subject.reference end as "patient_reference",
+      case when _resource.encounter.reference >= '[' and (_resource.encounter.reference < '\' or _resource.encounter.reference >= '{') and json_valid(_resource.encounter.reference) and not contains(_text, to_json(_resource.encounter.reference)) then null else _resource.encounter.reference end as "encounter_reference",
+      case when _resource.effectiveDateTime >= '[' and (_resource.effectiveDateTime < '\' or _resource.effectiveDateTime >= '{') and json_valid(_resource.effectiveDateTime) and not contains(_text, to_json(_resource.effectiveDateTime)) then null else _resource.effectiveDateTime end as "noted_at",
+      case when _resource.effectivePeriod.start >= '[' and (_resource.effectivePeriod.start < '\' or _resource.effectivePeriod.start >= '{') and json_valid(_resource.effectivePeriod.start) and not contains(_text, to_json(_resource.effectivePeriod.start)) then null else _resource.effectivePeriod.start end as "period_start",
+      case when _resource.issued >= '[' and (_resource.issued < '\' or _resource.issued >= '{') and json_valid(_resource.issued) and not contains(_text, to_json(_resource.issued)) then null else _resource.issued end as "dated_at",
+      case when _resource.status >= '[' and (_resource.status < '\' or _resource.status >= '{') and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) then null else _resource.status end as "status",
       coalesce(list_transform(_resource.presentedForm, lambda e_8: try_cast(e_8 as json)), cast([] as json[])) as "attachments",
       "submission_id",
       "source_file",
