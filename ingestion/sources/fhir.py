@@ -66,7 +66,7 @@ SCHEMA: Final = pa.schema(
 ROW_GROUP_BYTES: Final = 16 * 1024 * 1024
 HELD_BYTES: Final = 96 * 1024 * 1024
 #: Documents up to this size (unpacked) are decoded whole, larger ones entry by entry.
-WHOLE_DOCUMENT_BYTES: Final = 128 * 1024 * 1024
+WHOLE_DOCUMENT_BYTES: Final = 256 * 1024 * 1024
 #: Files up to this size are read ahead, several at a time.
 SMALL_FILE_BYTES: Final = 16 * 1024 * 1024
 
