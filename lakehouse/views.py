@@ -30,12 +30,12 @@ _REFERENCE_TAG = "reference/target"
 _TEXT_EXTENSION = "urn:health-lakehouse:holds-any-text"
 _SOURCE = "@source@"
 _PASS_THROUGH = re.compile(r"\{\{\s*silver_table\('(\w+)'\)\s*\}\}")
-_PROVENANCE_DOCS = {
-    "submission_id": "Submission that the winning version of the resource came in.",
-    "source_file": "File inside the submission.",
-    "source_position": "Entry index (bundle), line (NDJSON) or 0 inside the file.",
-    "ingested_at": "When that version was landed.",
-}
+_PROVENANCE_DOCS = (
+    ("submission_id", "VARCHAR", "Submission that the winning version of the resource came in."),
+    ("source_file", "VARCHAR", "File inside the submission."),
+    ("source_position", "BIGINT", "Entry index (bundle), line (NDJSON) or 0 inside the file."),
+    ("ingested_at", "TIMESTAMP WITH TIME ZONE", "When that version was landed."),
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class StagedColumn:
     name: str
     source: str
     description: str
+    data_type: str
     target: str | None = None
     is_date: bool = False
 
@@ -185,10 +186,16 @@ def documentation(views: list[StagedView]) -> str:
             f"      - unique_key: {{arguments: {{columns: [{view.key}]}}}}",
             "    columns:",
         ]
-        for column in view.columns:
-            lines += [f"      - name: {column.name}", f"        description: {_quoted(column.description)}"]
-        for name, text in _PROVENANCE_DOCS.items():
-            lines += [f"      - name: {name}", f"        description: {_quoted(text)}"]
+        documented = [
+            *((column.name, column.data_type, column.description) for column in view.columns),
+            *_PROVENANCE_DOCS,
+        ]
+        for name, data_type, description in documented:
+            lines += [
+                f"      - name: {name}",
+                f"        data_type: {_quoted(data_type)}",
+                f"        description: {_quoted(description)}",
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -269,6 +276,7 @@ def _read(path: Path) -> StagedView:
             else column.name,
             source=column.name,
             description=column.description or "",
+            data_type=column.sql_type + ("[]" if column.collection else ""),
             target=tags.get(column.name),
             is_date=column.fhir_type in _DATES and not column.collection,
         )
