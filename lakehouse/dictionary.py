@@ -56,7 +56,7 @@ def dictionary(project: Path = DBT) -> str:
     lines = [
         "# Data dictionary",
         "",
-        "Generated from `dbt/models` by `lakehouse docs dictionary`; do not edit.",
+        "Generated from `dbt/models` by `lakehouse docs`; do not edit.",
         "",
     ]
     tables = read_tables(project)
