@@ -1,0 +1,366 @@
+{#-
+    Silver rows whose content depends on other resources are recomputed with them:
+    - a conditional reference (`Practitioner?identifier=…`) resolves when its target arrives,
+      changes its identifiers or leaves;
+    - a note is one row however often it was sent: resources of one encounter belong together;
+    - a medication request may take its code from a Medication;
+    - ECG and genomic reports take values from their result Observations.
+    `silver.resource_identifier` and `silver.resource_link` remember what depends on what. They are
+    written after all other Silver tables: should a build die before, the next one finds the old
+    state, and with it the same dependents.
+-#}
+
+{#- Resource types that other resources may name by identifier. -#}
+{% macro identifying_types() -%}
+    {{ return(['Patient', 'Practitioner', 'PractitionerRole', 'Organization', 'Location', 'Encounter', 'RelatedPerson', 'Medication']) }}
+{%- endmacro %}
+
+
+{#- The identifiers of the touched (or all) resources: texts by which they can be named. -#}
+{% macro identifiers() -%}
+    with identifying as (
+        select
+            bronze.resource_type,
+            bronze.resource_id,
+            bronze.submission_id,
+            bronze.source_file,
+            bronze.source_position,
+            bronze.ingested_at,
+            from_json(
+                bronze.resource, '{"identifier":[{"system":"VARCHAR","value":"VARCHAR"}]}'
+            ).identifier as identifiers
+        from {{ source('bronze', 'fhir_resource') }} as bronze
+        where
+            bronze.resource_type in ({{ sql_list(identifying_types()) }})
+            and bronze.rowid in (
+                select bronze_row
+                from memory.scratch.winner
+                where resource_type in ({{ sql_list(identifying_types()) }})
+            )
+    )
+
+    select distinct on (resource_type, resource_id, identifier_key)
+        resource_type,
+        resource_id,
+        identifier_key,
+        submission_id,
+        source_file,
+        source_position,
+        ingested_at
+    from (
+        select
+            * exclude (identifiers),
+            unnest(
+                case
+                    when len(coalesce(identifiers, [])) = 0 then [null]
+                    else list_concat(
+                        list_transform(
+                            list_filter(identifiers, lambda i: i.value is not null),
+                            lambda i: resource_type || '?identifier=' || coalesce(i.system, '') || '|' || i.value
+                        ),
+                        list_transform(
+                            list_filter(identifiers, lambda i: i.value is not null),
+                            lambda i: resource_type || '?identifier=' || i.value
+                        ),
+                        [null]
+                    )
+                end
+            ) as identifier_key
+        from identifying
+    )
+{%- endmacro %}
+
+
+{#- Touch what names, by identifier, a resource whose identifiers change. -#}
+{% macro touch_referrers() %}
+    {% if not keeps_rows('resource_identifier') %}
+        {{ return('') }}
+    {% endif %}
+    {% do run_query('create or replace table memory.scratch.current_identifier as ' ~ identifiers()) %}
+    {% set changed %}
+        create or replace table memory.scratch.changed_identifier as
+        with before as (
+            select resource_id, identifier_key
+            from lake.silver.resource_identifier
+            semi join memory.scratch.touched using (resource_type, resource_id)
+            where identifier_key is not null
+        ),
+
+        after as (
+            select resource_id, identifier_key
+            from memory.scratch.current_identifier
+            where identifier_key is not null
+        )
+
+        select distinct identifier_key
+        from (
+            (select * from before except select * from after)
+            union all
+            (select * from after except select * from before)
+        )
+    {% endset %}
+    {% do run_query(changed) %}
+    {% if run_query('select count(*) from memory.scratch.changed_identifier').columns[0].values()[0] %}
+        {% do touch_more("
+            select resource_type, resource_id
+            from (
+                select resource_type, resource_id, unnest(conditional_references) as reference_text
+                from " ~ source('bronze', 'fhir_resource') ~ "
+                where
+                    conditional_references is not null
+                    and submission_id in (select submission_id from memory.scratch.live_submission)
+            )
+            where reference_text in (select identifier_key from memory.scratch.changed_identifier)
+        ") %}
+    {% endif %}
+{% endmacro %}
+
+
+{#- Add keys to `touched`, and their winners. -#}
+{% macro touch_more(keys) %}
+    {% do run_query("create or replace table memory.scratch.touched_too as select distinct resource_type, resource_id from (" ~ keys ~ ") as found anti join memory.scratch.touched using (resource_type, resource_id)") %}
+    {% if run_query('select count(*) from memory.scratch.touched_too').columns[0].values()[0] %}
+        {% do run_query('insert into memory.scratch.winner ' ~ winners('memory.scratch.touched_too')) %}
+        {% do run_query('insert into memory.scratch.touched select * from memory.scratch.touched_too') %}
+    {% endif %}
+{% endmacro %}
+
+
+{#- What the conditional references of the winning rows stand for: exactly one resource, or nothing. -#}
+{% macro resolve_references() %}
+    {% set remembers = keeps_rows('resource_identifier') %}
+    {% do run_query('create or replace table memory.scratch.current_identifier as ' ~ identifiers()) %}
+    {% set resolve %}
+        create or replace table memory.scratch.conditional_reference as
+        with asked as (
+            select distinct unnest(conditional_references) as reference_text
+            from memory.scratch.winner
+            where conditional_references is not null
+        ),
+
+        known as (
+            select identifier_key, resource_id
+            from memory.scratch.current_identifier
+            where identifier_key in (select reference_text from asked)
+            {% if remembers %}
+            union all
+            select identifier_key, resource_id
+            from lake.silver.resource_identifier
+            anti join memory.scratch.touched using (resource_type, resource_id)
+            where identifier_key in (select reference_text from asked)
+            {% endif %}
+        )
+
+        select identifier_key as reference_text, any_value(resource_id) as resource_id
+        from known
+        group by identifier_key
+        having count(distinct resource_id) = 1
+    {% endset %}
+    {% do run_query(resolve) %}
+{% endmacro %}
+
+
+{#- What the touched (or all) resources depend on. -#}
+{% macro links() -%}
+    with linking as (
+        select
+            bronze.resource_type,
+            bronze.resource_id,
+            bronze.submission_id,
+            bronze.source_file,
+            bronze.source_position,
+            bronze.ingested_at,
+            from_json(
+                bronze.resource,
+                '{"subject":{"reference":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"context":{"encounter":[{"reference":"VARCHAR"}]},"medicationReference":{"reference":"VARCHAR"},"result":[{"reference":"VARCHAR"}],"category":[{"coding":[{"code":"VARCHAR"}]}],"code":{"coding":[{"code":"VARCHAR"}]},"presentedForm":["JSON"]}'
+            ) as parsed
+        from {{ source('bronze', 'fhir_resource') }} as bronze
+        where
+            bronze.resource_type in ('DocumentReference', 'DiagnosticReport', 'MedicationRequest')
+            and bronze.rowid in (
+                select bronze_row
+                from memory.scratch.winner
+                where resource_type in ('DocumentReference', 'DiagnosticReport', 'MedicationRequest')
+            )
+    ),
+
+    named as (
+        select
+            * exclude (parsed),
+            parsed.subject.reference as patient_reference,
+            case
+                when resource_type = 'DocumentReference' then parsed.context.encounter[1].reference
+                else parsed.encounter.reference
+            end as encounter_reference,
+            resource_type = 'DocumentReference'
+            or (resource_type = 'DiagnosticReport' and len(parsed."presentedForm") > 0) as is_note,
+            parsed."medicationReference".reference as medication_reference,
+            case
+                when
+                    resource_type = 'DiagnosticReport'
+                    and list_has_any(
+                        list_concat(
+                            flatten(list_transform(parsed.category, lambda c: list_transform(c.coding, lambda g: g.code))),
+                            list_transform(parsed.code.coding, lambda g: g.code)
+                        ),
+                        [{{ sql_list(ecg_codes() + genomic_codes()) }}]
+                    )
+                    then list_transform(parsed.result, lambda r: r.reference)
+            end as result_references
+        from linking
+    ),
+
+    target as (
+        select
+            named.*,
+            'note' as target_type,
+            coalesce(
+                {{ reference_id('named.encounter_reference', 'Encounter', 'conditional_encounter', 'named.resource_id') }},
+                {{ reference_id('named.patient_reference', 'Patient', 'conditional_patient', 'named.resource_id') }},
+                ''
+            ) as target_id
+        from named
+        left join memory.scratch.conditional_reference as conditional_encounter
+            on {{ conditional_text('named.encounter_reference') }} = conditional_encounter.reference_text
+        left join memory.scratch.conditional_reference as conditional_patient
+            on {{ conditional_text('named.patient_reference') }} = conditional_patient.reference_text
+        where named.is_note
+        union all
+        select
+            named.*,
+            'Medication',
+            {{ reference_id('named.medication_reference', 'Medication', 'conditional_medication', 'named.resource_id') }}
+        from named
+        left join memory.scratch.conditional_reference as conditional_medication
+            on {{ conditional_text('named.medication_reference') }} = conditional_medication.reference_text
+        where named.medication_reference is not null
+        union all
+        select
+            * exclude (result_reference),
+            'Observation',
+            {{ reference_id('result_reference', 'Observation', none, 'resource_id') }}
+        from (select *, unnest(result_references) as result_reference from named)
+    )
+
+    select distinct
+        resource_type,
+        resource_id,
+        target_type,
+        target_id,
+        submission_id,
+        source_file,
+        source_position,
+        ingested_at
+    from target
+    where target_id is not null
+{%- endmacro %}
+
+
+{#- Codes (v2-0074 category, LOINC, SNOMED CT) that make a report an ECG or a genomic report. -#}
+{% macro ecg_codes() -%}
+    {{ return(['EC', '11524-6', '34534-8', '28010-7', '18844-1', '29303009']) }}
+{%- endmacro %}
+{% macro genomic_codes() -%}
+    {{ return(['GE', 'genetics', 'genomics', '51969-4', '81247-9', '55232-3', '51968-6', '86205-2']) }}
+{%- endmacro %}
+
+
+{#- Touch what depends on a touched resource. -#}
+{% macro touch_linked() %}
+    {% if not keeps_rows('resource_link') %}
+        {{ return('') }}
+    {% endif %}
+    {% set dependents %}
+        with remembered as (
+            select resource_type, resource_id, target_type, target_id from lake.silver.resource_link
+        ),
+
+        of_touched as (
+            select target_type, target_id
+            from remembered
+            semi join memory.scratch.touched using (resource_type, resource_id)
+            union all
+            select target_type, target_id from memory.scratch.current_link
+        )
+
+        -- what takes content from a touched Medication or Observation
+        select remembered.resource_type, remembered.resource_id
+        from remembered
+        semi join memory.scratch.touched
+            on remembered.target_type = touched.resource_type and remembered.target_id = touched.resource_id
+        union all
+        -- the other resources that may be the same note
+        select resource_type, resource_id
+        from remembered
+        where target_type = 'note' and target_id in (select target_id from of_touched where target_type = 'note')
+        union all
+        -- results: an ECG Observation is a row of its own only where no report has it
+        select target_type, target_id
+        from of_touched
+        where target_type = 'Observation'
+    {% endset %}
+    {% do touch_more(dependents) %}
+    {% do run_query('create or replace table memory.scratch.current_link as ' ~ links()) %}
+{% endmacro %}
+
+
+{#- DICOM studies to recompute, and the ImagingStudy resources that describe them. -#}
+{% macro touch_studies(pending, rebuilds_all) %}
+    {% if rebuilds_all %}
+        {% do run_query('create or replace table memory.scratch.touched_study as select distinct study_instance_uid from ' ~ source('bronze', 'dicom_instance') ~ ' where study_instance_uid is not null') %}
+    {% else %}
+        {% set has_table = keeps_rows('imaging_study') %}
+        {% set studies %}
+            create or replace table memory.scratch.touched_study as
+            select study_instance_uid
+            from {{ source('bronze', 'dicom_instance') }}
+            where submission_id in ({{ sql_list(pending) }}) and study_instance_uid is not null
+            {% if has_table %}
+            union
+            select study_instance_uid
+            from lake.silver.imaging_study
+            where
+                study_instance_uid is not null
+                and study_id in (select resource_id from memory.scratch.touched where resource_type = 'ImagingStudy')
+            {% else %}
+            union
+            select study_instance_uid
+            from {{ source('bronze', 'dicom_instance') }}
+            where study_instance_uid is not null
+            {% endif %}
+            union
+            select {{ study_uid("json_extract_string(bronze.resource, '$.identifier[*].value')") }}
+            from {{ source('bronze', 'fhir_resource') }} as bronze
+            where
+                bronze.resource_type = 'ImagingStudy'
+                and bronze.rowid in (select bronze_row from memory.scratch.winner where resource_type = 'ImagingStudy')
+        {% endset %}
+        {% do run_query(studies) %}
+        {% if has_table %}
+            {% do touch_more("select 'ImagingStudy' as resource_type, study_id as resource_id from lake.silver.imaging_study where not starts_with(study_id, 'urn:oid:') and study_instance_uid in (select study_instance_uid from memory.scratch.touched_study where study_instance_uid is not null)") %}
+        {% endif %}
+    {% endif %}
+{% endmacro %}
+
+
+{#- Whether rows of a Silver table that this build does not touch stay in it. -#}
+{% macro keeps_rows(table) %}
+    {% if not execute or flags.WHICH not in ('run', 'build') %}
+        {{ return(false) }}
+    {% endif %}
+    {{ return(run_query("select not (select rebuilds_all from memory.scratch.mode) and '" ~ table ~ "' in (select table_name from memory.scratch.existing_table where schema_name = 'silver')").rows[0][0]) }}
+{% endmacro %}
+
+
+{#- All links as they are after this build: those of the touched resources, and those that stay. -#}
+{% macro all_links() -%}
+    (
+        select resource_type, resource_id, target_type, target_id from memory.scratch.current_link
+        {%- if keeps_rows('resource_link') %}
+        union all
+        select resource_type, resource_id, target_type, target_id
+        from lake.silver.resource_link
+        anti join memory.scratch.touched using (resource_type, resource_id)
+        {%- endif %}
+    )
+{%- endmacro %}

@@ -1,0 +1,201 @@
+{#-
+    What a build works on, computed once before the models and kept in the in-memory database
+    (`memory.scratch`), so that no model does it again:
+
+    live_submission      submissions whose rows belong in Silver
+    touched              keys to recompute: those of added and removed submissions, and those whose
+                         content depends on them (see touch_dependents)
+    winner               the Bronze row that each of these keys gets its content from
+    current_identifier   identifiers of the resources to which conditional references point
+    current_link         resources whose Silver row depends on another resource
+    conditional_reference  conditional references that can be resolved now
+    touched_study        DICOM study UIDs to recompute
+    data_issue           values that were dropped; filled by the models
+
+    In a full build every key is recomputed; so are all keys of resource types whose Silver table is
+    missing. Models that differ from those that built Silver (each table's comment is their
+    fingerprint) make it a full build, and so does a submission that is landed again.
+-#}
+{% macro prepare_build() %}
+{% if execute and flags.WHICH in ('run', 'build') %}
+    {% do run_query('create schema if not exists memory.scratch') %}
+    {% do run_query("create or replace table memory.scratch.existing_table as select schema_name, table_name, comment as built_by from duckdb_tables() where database_name = 'lake' and schema_name in ('silver', 'gold', 'marts')") %}
+    {% if builds_silver() %}{% do prepare_silver() %}{% endif %}
+{% endif %}
+{% endmacro %}
+
+
+{#- Whether a Silver table is among the selected models. -#}
+{% macro builds_silver() %}
+    {% for unique_id in selected_resources if unique_id in graph.nodes and graph.nodes[unique_id].config.materialized == 'touched_keys' %}
+        {{ return(true) }}
+    {% endfor %}
+    {{ return(false) }}
+{% endmacro %}
+
+
+{% macro prepare_silver() %}
+    {% do run_query('create or replace table memory.scratch.live_submission as select submission_id from metadata.public.live_submission') %}
+    {% set pending = run_query('select submission_id from metadata.public.pending_submission order by 1').columns[0].values() %}
+    {% set existing = run_query("select table_name, built_by from memory.scratch.existing_table where schema_name = 'silver'") %}
+    {% set built_by = dict(existing.rows | map('list')) %}
+    {% set missing = namespace(types=[], outdated=false) %}
+    {% for node in graph.nodes.values() if node.resource_type == 'model' and node.config.materialized == 'touched_keys' %}
+        {% if node.name not in built_by %}
+            {% set missing.types = missing.types + staged_types(node) %}
+        {#- Other models than those that built Silver would leave it half old, half new. -#}
+        {% elif built_by[node.name] != silver_fingerprint() %}
+            {% set missing.outdated = true %}
+        {% endif %}
+    {% endfor %}
+    {#- What an integrated submission held before it was landed again is no longer in Bronze. -#}
+    {% set landed_again = run_query("select count(*) from metadata.public.pending_submission as pending inner join metadata.public.submission as submission on pending.submission_id = submission.submission_id where pending.change = 'added' and submission.in_silver").rows[0][0] > 0 %}
+    {% set rebuilds_all = flags.FULL_REFRESH or (existing.rows | length) == 0 or missing.outdated or landed_again %}
+    {% do run_query("create or replace table memory.scratch.mode as select " ~ ('true' if rebuilds_all else 'false') ~ " as rebuilds_all") %}
+    {% do run_query('create or replace table memory.scratch.data_issue (table_name varchar, resource_type varchar, resource_id varchar, column_name varchar, reason varchar, submission_id varchar)') %}
+
+    {% if rebuilds_all %}
+        {% do run_query('create or replace table memory.scratch.touched (resource_type varchar, resource_id varchar)') %}
+        {% do run_query('create or replace table memory.scratch.winner as ' ~ winners()) %}
+    {% else %}
+        {% do run_query('create or replace table memory.scratch.touched as ' ~ touched_by(pending, missing.types | unique | list)) %}
+        {% do run_query('create or replace table memory.scratch.winner as ' ~ winners('memory.scratch.touched')) %}
+        {% do touch_referrers() %}
+    {% endif %}
+    {% do resolve_references() %}
+    {% do run_query('create or replace table memory.scratch.current_link as ' ~ links()) %}
+    {% if not rebuilds_all %}
+        {% do touch_linked() %}
+    {% endif %}
+    {% do touch_studies(pending, rebuilds_all) %}
+    {% if not rebuilds_all %}
+        {% do resolve_references() %}
+    {% endif %}
+{% endmacro %}
+
+
+{#- What stands for the present state of the models; given by lakehouse.dbt_runner. -#}
+{% macro silver_fingerprint() -%}
+    {{ return(env_var('LAKEHOUSE_SILVER_MODELS', 'unknown')) }}
+{%- endmacro %}
+{% macro project_fingerprint() -%}
+    {{ return(env_var('LAKEHOUSE_MODELS', 'unknown')) }}
+{%- endmacro %}
+
+
+{#- Keys in the Bronze rows of these submissions, and all keys of these resource types. -#}
+{% macro touched_by(submissions, resource_types) -%}
+    select distinct resource_type, resource_id
+    from {{ source('bronze', 'fhir_resource') }}
+    where submission_id in ({{ sql_list(submissions) }})
+    {%- if resource_types %}
+        or resource_type in ({{ sql_list(resource_types) }})
+    {%- endif %}
+{%- endmacro %}
+
+
+{#- A list of literals; never empty, so that `in (…)` stays valid. -#}
+{% macro sql_list(values) -%}
+    {%- for value in values %}'{{ value }}'{{ ', ' if not loop.last }}{% else %}null{% endfor -%}
+{%- endmacro %}
+
+
+{#-
+    The winning live row of each key, or of each key in `keys`; a key whose winner is a DELETE has
+    none. Highest version, then latest update, then latest arrival. A row that names no version (a
+    DELETE never does) takes the highest of the rows that arrived before it; the same for the time
+    of update. Most keys have one row: only the others are ranked, and the JSON text is not touched.
+-#}
+{% macro winners(keys=none) -%}
+    with live_row as (
+        select
+            bronze.resource_type,
+            bronze.resource_id,
+            bronze.submission_id,
+            bronze.source_file,
+            bronze.source_position,
+            bronze.version_id,
+            bronze.last_updated,
+            bronze.request_method = 'DELETE' as is_deletion,
+            bronze.conditional_references,
+            bronze.rowid as bronze_row
+        from {{ source('bronze', 'fhir_resource') }} as bronze
+        {%- if keys %}
+        semi join {{ keys }} as keys
+            on bronze.resource_type = keys.resource_type and bronze.resource_id = keys.resource_id
+        {%- endif %}
+        where bronze.submission_id in (select submission_id from memory.scratch.live_submission)
+    ),
+
+    per_key as (
+        select
+            resource_type,
+            resource_id,
+            count(*) as row_count,
+            any_value(bronze_row) as bronze_row,
+            any_value(conditional_references) as conditional_references,
+            coalesce(bool_or(is_deletion), false) as is_deletion
+        from live_row
+        group by resource_type, resource_id
+    ),
+
+    several as (
+        select live_row.*
+        from live_row
+        semi join (select resource_type, resource_id from per_key where row_count > 1) as repeated
+            using (resource_type, resource_id)
+    ),
+
+    effective as (
+        select
+            *,
+            coalesce(
+                {{ version_order('version_id') }},
+                max({{ version_order('version_id') }}) over earlier
+            ) as effective_version,
+            coalesce(
+                try_cast(last_updated as timestamptz),
+                max(try_cast(last_updated as timestamptz)) over earlier
+            ) as effective_update
+        from several
+        window earlier as (
+            partition by resource_type, resource_id
+            order by submission_id, source_file, source_position, bronze_row
+            rows unbounded preceding
+        )
+    ),
+
+    ranked as (
+        select
+            *,
+            row_number() over (
+                partition by resource_type, resource_id
+                order by
+                    effective_version desc nulls last,
+                    effective_update desc nulls last,
+                    submission_id desc,
+                    source_file desc,
+                    source_position desc,
+                    bronze_row desc
+            ) as place
+        from effective
+    )
+
+    select resource_type, resource_id, bronze_row, conditional_references
+    from per_key
+    where row_count = 1 and not is_deletion
+    union all
+    select resource_type, resource_id, bronze_row, conditional_references
+    from ranked
+    where place = 1 and not coalesce(is_deletion, false)
+{%- endmacro %}
+
+
+{#- Text that sorts like the version: numbers by value, and after anything that is no number. -#}
+{% macro version_order(column) -%}
+    case
+        when regexp_full_match({{ column }}, '[0-9]+')
+            then '1' || lpad(ltrim({{ column }}, '0'), 64, '0')
+        else '0' || {{ column }}
+    end
+{%- endmacro %}
