@@ -39,6 +39,7 @@ from ingestion.sources.fhir_shapes import (
     OTHER_VERSION_TYPES,
     R4_TYPES,
     RESOURCE,
+    Meta,
     Resource,
     is_date,
     refusal,
@@ -70,6 +71,10 @@ WHOLE_DOCUMENT_BYTES: Final = 256 * 1024 * 1024
 #: Files up to this size are read ahead, several at a time.
 SMALL_FILE_BYTES: Final = 16 * 1024 * 1024
 
+#: What a row holds besides the resource, roughly.
+_ROW_BYTES: Final = 200
+#: Bundles in bundles are opened so far down.
+_NESTED_BUNDLES: Final = 8
 _READERS: Final = 4
 _READ_TOGETHER_BYTES: Final = 4 * 1024 * 1024
 _READ_TOGETHER_FILES: Final = 64
@@ -82,6 +87,8 @@ _BLANK: Final = b" \t\r\n"
 _TAKEN_METHODS: Final = frozenset({"POST", "PUT", None})
 _URN_REFERENCE: Final = re.compile(rb'("reference"\s*:\s*")(urn:[^"\\]+)"')
 _BEFORE_REFERENCE: Final = re.compile(rb'"reference"\s*:\s*\Z')
+_NUL_ESCAPE: Final = rb"\u0000"
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _CONDITIONAL: Final = re.compile(r"[A-Z][A-Za-z]+\?[^=]+=.+", re.DOTALL)
 _ETAG_VERSION: Final = re.compile(r'(?:W/)?"?([^"]+)"?')
 _LOCATION: Final = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?/?")
@@ -131,34 +138,63 @@ _LIST: Final = msgspec.json.Decoder(list[Raw])
 _NAMED: Final = msgspec.json.Decoder(Named)
 _TEXT: Final = msgspec.json.Decoder(str)
 
-#: source_file, source_position, resource_id, version_id, last_updated, request_method,
-#: conditional_references, resource
-_Row = tuple[str, int, str, str | None, str | None, str | None, "list[str] | None", "bytes | None"]
+
+@dataclass(slots=True)
+class _TypeRows:
+    """Rows of one resource type, by column: lists of plain values cost the least to build."""
+
+    files: list[str] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    versions: list[str | None] = field(default_factory=list)
+    updated: list[str | None] = field(default_factory=list)
+    methods: list[str | None] = field(default_factory=list)
+    conditions: list[list[str] | None] = field(default_factory=list)
+    bodies: list[bytes | None] = field(default_factory=list)
+    size: int = 0
 
 
 @dataclass(slots=True)
 class _Rows:
-    """Accepted rows that wait to fill a row group, by resource type."""
+    """Accepted rows that wait to fill a row group."""
 
-    by_type: dict[str, list[_Row]] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)
+    by_type: dict[str, _TypeRows] = field(default_factory=dict)
     held: int = 0
 
-    def add(self, resource_type: str, row: _Row, size: int) -> None:
+    def add(
+        self,
+        resource_type: str,
+        file: str,
+        position: int,
+        resource_id: str,
+        meta: Meta | None,
+        method: str | None,
+        body: bytes | None,
+    ) -> None:
         rows = self.by_type.get(resource_type)
         if rows is None:
-            rows = self.by_type[resource_type] = []
-            self.sizes[resource_type] = 0
-        rows.append(row)
-        size += 200  # of the other columns, roughly
-        self.sizes[resource_type] += size
+            rows = self.by_type[resource_type] = _TypeRows()
+        rows.files.append(file)
+        rows.positions.append(position)
+        rows.ids.append(resource_id)
+        rows.versions.append(None if meta is None else meta.versionId)
+        rows.updated.append(None if meta is None else meta.lastUpdated)
+        rows.methods.append(method)
+        rows.bodies.append(body)
+        size = _ROW_BYTES
+        if body is None:
+            rows.conditions.append(None)
+        else:
+            rows.conditions.append(_conditional_references(body) if b"?" in body else None)
+            size += len(body)
+        rows.size += size
         self.held += size
 
     def full(self) -> Iterator[Batch]:
         """Batches of the types that fill a row group; more where too much is held."""
         while self.held > ROW_GROUP_BYTES:
-            largest = max(self.sizes, key=self.sizes.__getitem__)
-            if self.sizes[largest] < ROW_GROUP_BYTES and self.held < HELD_BYTES:
+            largest = max(self.by_type, key=lambda name: self.by_type[name].size)
+            if self.by_type[largest].size < ROW_GROUP_BYTES and self.held < HELD_BYTES:
                 return
             yield self._take([largest])
 
@@ -167,41 +203,41 @@ class _Rows:
         group: list[str] = []
         size = 0
         for resource_type in sorted(self.by_type):
-            if group and size + self.sizes[resource_type] > ROW_GROUP_BYTES // 4:
+            if group and size + self.by_type[resource_type].size > ROW_GROUP_BYTES // 4:
                 yield self._take(group)
                 group, size = [], 0
             group.append(resource_type)
-            size += self.sizes[resource_type]
+            size += self.by_type[resource_type].size
         if group:
             yield self._take(group)
 
     def _take(self, resource_types: list[str]) -> Batch:
-        types: list[str] = []
-        rows: list[_Row] = []
+        names: list[str] = []
+        rows = _TypeRows()
         for resource_type in resource_types:
             of_type = self.by_type.pop(resource_type)
-            self.held -= self.sizes.pop(resource_type)
-            types += itertools.repeat(resource_type, len(of_type))
-            rows += of_type
-        return Batch(TABLE, _record_batch(types, rows))
-
-
-def _record_batch(types: list[str], rows: list[_Row]) -> pa.RecordBatch:
-    files, positions, ids, versions, updated, methods, conditions, bodies = zip(*rows, strict=True)
-    return pa.RecordBatch.from_arrays(
-        [
-            columns.texts(files),
-            columns.integers(positions),
-            columns.texts(types),
-            columns.texts(ids),
-            columns.texts(versions),
-            columns.texts(updated),
-            columns.texts(methods),
-            columns.text_lists(conditions),
-            columns.utf8(bodies),
-        ],
-        schema=SCHEMA,
-    )
+            self.held -= of_type.size
+            names += itertools.repeat(resource_type, len(of_type.ids))
+            rows.files += of_type.files
+            rows.positions += of_type.positions
+            rows.ids += of_type.ids
+            rows.versions += of_type.versions
+            rows.updated += of_type.updated
+            rows.methods += of_type.methods
+            rows.conditions += of_type.conditions
+            rows.bodies += of_type.bodies
+        arrays = [
+            columns.texts(rows.files),
+            columns.integers(rows.positions),
+            columns.texts(names),
+            columns.texts(rows.ids),
+            columns.texts(rows.versions),
+            columns.texts(rows.updated),
+            columns.texts(rows.methods),
+            columns.text_lists(rows.conditions),
+            columns.utf8(rows.bodies),
+        ]
+        return Batch(TABLE, pa.RecordBatch.from_arrays(arrays, schema=SCHEMA))
 
 
 @dataclass(slots=True)
@@ -212,7 +248,10 @@ class _File:
     rows: _Rows
     accepted: int = 0
     quarantined: int = 0
-    valid_utf8: bool = True
+    #: Whether all of the file is UTF-8, and whether a text may have U+0000: where that is known
+    #: for the whole file, its resources need no look each.
+    valid_utf8: bool = False
+    has_nul: bool = True
     rejected: list[Rejected] = field(default_factory=list)
     unlisted: dict[Reason, int] = field(default_factory=dict)
     listed: dict[Reason, int] = field(default_factory=dict)
@@ -370,7 +409,6 @@ def _refused_at_sight(start: bytes) -> tuple[Reason, str] | None:
 
 def _read_lines(reading: _File, blocks: Iterator[bytes]) -> Iterator[Event]:
     """NDJSON: one resource (or one bundle) a line; position is the line number from 1."""
-    reading.valid_utf8 = False  # not known, so each line is looked at
     number = 0
     try:
         for number, line in streams.lines(blocks):
@@ -381,23 +419,12 @@ def _read_lines(reading: _File, blocks: Iterator[bytes]) -> Iterator[Event]:
             if number == 1:
                 text = text.removeprefix(_BOM)
             if text:
-                _take_line(reading, number, text)
+                _take_resource(reading, f"line {number}", number, text)
             if reading.rows.held > ROW_GROUP_BYTES:
                 yield from reading.flush()
     except InputRejected as rejected:
         reason = Reason(rejected.reason)
         reading.reject(f"after line {number}", reason, _DAMAGED[reason])
-
-
-def _take_line(reading: _File, number: int, text: bytes) -> None:
-    where = f"line {number}"
-    head = _decoded(reading, where, text)
-    if head is None:
-        return
-    if type(head).__name__ == "Bundle":
-        _take_document(reading, text, where=f"{where} ", position=number)
-    else:
-        _take(reading, where, number, head, text, None, None)
 
 
 def _read_document(reading: _File, open_blocks: Callable[[], Iterator[bytes]]) -> Iterator[Event]:
@@ -415,9 +442,11 @@ def _read_document(reading: _File, open_blocks: Callable[[], Iterator[bytes]]) -
         yield from _read_broken(reading, text, open_blocks, Reason(stopped), None)
         return
     reading.valid_utf8 = text.isascii() or _is_utf8(text)
+    reading.has_nul = _NUL_ESCAPE in text
     try:
         _take_document(reading, text)
     except (msgspec.DecodeError, RecursionError) as error:
+        reading.valid_utf8, reading.has_nul = False, True
         yield from _read_broken(reading, text, open_blocks, None, error)
 
 
@@ -445,7 +474,7 @@ def _read_broken(
 def _is_object(text: bytes) -> bool:
     try:
         _NAMED.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except _UNDECODABLE:
         return False
     return True
 
@@ -463,15 +492,14 @@ def _take_document(
     """
     try:
         document = _DOCUMENT.decode(text)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeDecodeError):
         _take_loose_document(reading, text, where, position)
         return
     if bytes(document.resource_type) != b'"Bundle"':
-        head = _decoded(reading, "resource", text)
-        if head is not None:
-            _take(reading, "resource", 0, head, text, None, None)
+        _take_resource(reading, "resource", 0, text)
         return
-    _take_entries(reading, enumerate(document.entry or ()), bytes(document.type), where, position)
+    entries = enumerate(document.entry or ())
+    _take_entries(reading, entries, bytes(document.type), where, position)
 
 
 def _take_loose_document(reading: _File, text: bytes, where: str, position: int | None) -> None:
@@ -482,9 +510,7 @@ def _take_loose_document(reading: _File, text: bytes, where: str, position: int 
         reading.reject(where or None, Reason.NOT_FHIR, "The root is not a JSON object.", len(text))
         return
     if bytes(document.resource_type) != b'"Bundle"':
-        head = _decoded(reading, "resource", text)
-        if head is not None:
-            _take(reading, "resource", 0, head, text, None, None)
+        _take_resource(reading, "resource", 0, text)
         return
     entries = bytes(document.entry)
     if not entries.startswith(b"["):
@@ -522,36 +548,58 @@ def _take_entries(
     where: str,
     position: int | None,
 ) -> None:
-    """The entries of one bundle that is held whole."""
-    taken = []
+    """The entries of one bundle that is held whole. Runs for every resource, so it is written out.
+
+    References can be rewritten only when every fullUrl is known, hence the second loop.
+    """
+    indexes: list[int] = []
+    taken: list[Entry] = []
+    bodies: list[bytes] = []
+    heads: list[Resource] = []
     rewrites: dict[bytes, bytes] = {}
+    decode = RESOURCE.decode
+    looked_at = reading.valid_utf8 and not reading.has_nul
     for index, entry in entries:
-        place = f"{where}entry[{index}]"
-        at = index if position is None else position
         body = bytes(entry.resource)
         if not body or body == b"null" or _method(entry) not in _TAKEN_METHODS:
-            _take_request(reading, place, at, entry)
+            at = index if position is None else position
+            _take_request(reading, f"{where}entry[{index}]", at, entry)
             continue
-        head = _decoded(reading, place, body)
-        if head is None:
+        try:
+            head: Resource = decode(body)
+        except _UNDECODABLE as error:
+            _refuse(reading, f"{where}entry[{index}]", body, error)
             continue
-        if type(head).__name__ == "Bundle":
-            _take_document(reading, body, where=f"{place} ", position=at)
+        if not looked_at and not _has_clean_text(reading, f"{where}entry[{index}]", body):
             continue
-        _note_rewrite(rewrites, entry, head)
-        taken.append((place, at, head, body, entry))
-    twice: list[str] = []
+        if entry.full_url is not None:
+            _note_rewrite(rewrites, entry.full_url, head)
+        indexes.append(index)
+        taken.append(entry)
+        bodies.append(body)
+        heads.append(head)
+    for index, entry, body, head in zip(indexes, taken, bodies, heads, strict=True):
+        at = index if position is None else position
+        _take(reading, f"{where}entry[{index}]", at, head, body, entry, rewrites)
+    _note_repetitions(reading, where, indexes, heads, bundle_type)
+
+
+def _note_repetitions(
+    reading: _File, where: str, indexes: list[int], heads: list[Resource], bundle_type: bytes
+) -> None:
+    """Say where a bundle has a resource twice; both are kept, and the last one counts."""
+    if bundle_type == b'"history"' or len({head.id for head in heads}) == len(heads):
+        return
     seen: set[tuple[str, str | None, str | None]] = set()
-    for place, at, head, body, entry in taken:
-        _take(reading, place, at, head, body, entry, rewrites)
-        if head.id is not None:
-            key = (type(head).__name__, head.id, head.meta.versionId if head.meta else None)
-            if key in seen:
-                twice.append(place)
-            seen.add(key)
-    if twice and bundle_type != b'"history"':
+    twice: list[int] = []
+    for index, head in zip(indexes, heads, strict=True):
+        key = (type(head).__name__, head.id, None if head.meta is None else head.meta.versionId)
+        if key in seen and head.id:
+            twice.append(index)
+        seen.add(key)
+    if twice:
         detail = f"{len(twice)} entries repeat a resource of this bundle; the last one counts."
-        reading.notice(twice[0], Reason.DUPLICATE_ID, detail)
+        reading.notice(f"{where}entry[{twice[0]}]", Reason.DUPLICATE_ID, detail)
 
 
 def _read_by_brackets(
@@ -561,15 +609,14 @@ def _read_by_brackets(
 
     It is gone through twice: references may point forward to an entry that renames its target.
     """
-    reading.valid_utf8 = False  # not known before the end, so each resource is looked at
     rewrites: dict[bytes, bytes] = {}
     first_pass = _File(reading.path, reading.rows)
     scan = json_scan.Scan()
     try:
         for entry, _, _, body in _scanned(first_pass, open_blocks, scan):
             head = _decoded(first_pass, "", body) if body else None
-            if head is not None:
-                _note_rewrite(rewrites, entry, head)
+            if head is not None and entry.full_url is not None:
+                _note_rewrite(rewrites, entry.full_url, head)
     except _NotABundleError:
         return False
     except InputRejected:
@@ -584,9 +631,7 @@ def _read_by_brackets(
                 _take_request(reading, place, index, entry)
                 continue
             head = _decoded(reading, place, body)
-            if head is not None and type(head).__name__ == "Bundle":
-                _take_document(reading, body, where=f"{place} ", position=index)
-            elif head is not None:
+            if head is not None:
                 _take(reading, place, index, head, body, entry, rewrites)
             if reading.rows.held > ROW_GROUP_BYTES:
                 yield from reading.flush()
@@ -634,30 +679,54 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
+#: What decoding raises: msgspec's errors, and those of texts and depths it does not wrap.
+_UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
 def _decoded(reading: _File, place: str, body: bytes) -> Resource | None:
     """What identifies the resource; None where it was rejected."""
     try:
         head: Resource = RESOURCE.decode(body)
-    except msgspec.ValidationError as error:
+    except _UNDECODABLE as error:
+        _refuse(reading, place, body, error)
+        return None
+    return head if _has_clean_text(reading, place, body) else None
+
+
+def _refuse(reading: _File, place: str, body: bytes, error: Exception) -> None:
+    if isinstance(error, msgspec.ValidationError):
         reason, detail = refusal(error)
-        if reason is Reason.UNKNOWN_RESOURCE_TYPE and _NAMED.decode(body).resource_type in (
-            OTHER_VERSION_TYPES
-        ):
-            reason, detail = Reason.FHIR_VERSION, "The resource type is of another FHIR version."
-        reading.reject(place, reason, detail, len(body))
-    except UnicodeDecodeError:
-        reading.reject(place, Reason.BAD_ENCODING, _NOT_UTF8, len(body))
-    except RecursionError:
-        reading.reject(place, Reason.MALFORMED_JSON, "Nested too deeply.", len(body))
-    except msgspec.DecodeError as error:
-        cut = str(error) == "Input data was truncated"
-        reason = Reason.TRUNCATED if cut else Reason.MALFORMED_JSON
-        reading.reject(place, reason, "The resource is not JSON, or cut off.", len(body))
+        if reason is Reason.UNKNOWN_RESOURCE_TYPE:
+            named = _NAMED.decode(body).resource_type
+            if named in OTHER_VERSION_TYPES:
+                reason, detail = Reason.FHIR_VERSION, "A resource type of another FHIR version."
+    elif isinstance(error, UnicodeDecodeError):
+        reason, detail = Reason.BAD_ENCODING, _NOT_UTF8
+    elif isinstance(error, RecursionError):
+        reason, detail = Reason.MALFORMED_JSON, "Nested too deeply."
+    elif str(error) == "Input data was truncated":
+        reason, detail = Reason.TRUNCATED, "The resource is cut off."
     else:
-        if reading.valid_utf8 or body.isascii() or _is_utf8(body):
-            return head
+        reason, detail = Reason.MALFORMED_JSON, "The resource is not JSON."
+    reading.reject(place, reason, detail, len(body))
+
+
+def _has_clean_text(reading: _File, place: str, body: bytes) -> bool:
+    """Whether the texts of a resource can be stored: UTF-8, and without U+0000."""
+    if not (reading.valid_utf8 or body.isascii() or _is_utf8(body)):
         reading.reject(place, Reason.BAD_ENCODING, _NOT_UTF8, len(body))
-    return None
+        return False
+    if reading.has_nul and _NUL_ESCAPE in body and _NUL.search(body):
+        reading.reject(place, Reason.INVALID_VALUE, "A text has the character U+0000.", len(body))
+        return False
+    return True
+
+
+def _take_resource(reading: _File, place: str, position: int, text: bytes) -> None:
+    """A resource that is no entry of a bundle."""
+    head = _decoded(reading, place, text)
+    if head is not None:
+        _take(reading, place, position, head, text.strip(_BLANK), None, None)
 
 
 def _take(
@@ -669,40 +738,36 @@ def _take(
     entry: Entry | None,
     rewrites: dict[bytes, bytes] | None,
 ) -> None:
-    """Add the row of one resource."""
+    """Add the row of one resource, or the rows of a bundle inside a bundle or a line."""
+    resource_type = type(head).__name__
+    if resource_type == "Bundle":
+        if place.count("entry[") > _NESTED_BUNDLES:
+            reading.reject(place, Reason.MALFORMED_JSON, "Nested too deeply.", len(body))
+        else:
+            _take_document(reading, body, where=f"{place} ", position=position)
+        return
     resource_id = head.id
     if not resource_id:
         resource_id = _id_in_url(entry.full_url) if entry is not None else None
         if resource_id is None:
-            reading.reject(
-                place, Reason.MISSING_ID, "Neither the resource nor a fullUrl has an id.", len(body)
-            )
+            detail = "Neither the resource nor a fullUrl has an id."
+            reading.reject(place, Reason.MISSING_ID, detail, len(body))
             return
-        head.id = resource_id
         # As a server would store it. JSON readers take the first of two equal keys, so this also
         # stands before an "id": null.
         body = b'{"id":' + msgspec.json.encode(resource_id) + b"," + body.lstrip(_BLANK)[1:]
     if rewrites and b"urn:" in body:
         body = _URN_REFERENCE.sub(lambda found: _rewritten(found, rewrites), body)
-    meta = head.meta
-    row = (
-        reading.path,
-        position,
-        resource_id,
-        meta.versionId if meta is not None else None,
-        meta.lastUpdated if meta is not None else None,
-        _method(entry) if entry is not None else None,
-        _conditional_references(body) if b"?" in body else None,
-        body,
-    )
-    reading.rows.add(type(head).__name__, row, len(body))
+    method = None if entry is None else _method(entry)
+    reading.rows.add(resource_type, reading.path, position, resource_id, head.meta, method, body)
     reading.accepted += 1
 
 
 def _method(entry: Entry) -> str | None:
-    if entry.request is None or entry.request.method is None:
+    request = entry.request
+    if request is None or request.method is None:
         return None
-    return entry.request.method.upper()
+    return request.method.upper()
 
 
 def _take_request(reading: _File, place: str, position: int, entry: Entry) -> None:
@@ -715,9 +780,8 @@ def _take_request(reading: _File, place: str, position: int, entry: Entry) -> No
         detail = "Only POST, PUT and DELETE requests are taken."
         reading.reject(place, Reason.UNSUPPORTED_REQUEST, detail)
         return
-    found = (
-        _LOCATION.search(entry.request.url or "") if "?" not in (entry.request.url or "?") else None
-    )
+    url = entry.request.url or ""
+    found = None if "?" in url else _LOCATION.search(url)
     if found is None or found[1] not in R4_TYPES:
         detail = "The DELETE does not name one resource as Type/id."
         reading.reject(place, Reason.UNSUPPORTED_REQUEST, detail)
@@ -729,8 +793,8 @@ def _take_request(reading: _File, place: str, position: int, entry: Entry) -> No
         updated = entry.response.last_modified
         if updated is not None and not is_date(updated):
             updated = None
-    row = (reading.path, position, found[2], version, updated, "DELETE", None, None)
-    reading.rows.add(found[1], row, 0)
+    meta = Meta(versionId=version, lastUpdated=updated)
+    reading.rows.add(found[1], reading.path, position, found[2], meta, "DELETE", None)
     reading.accepted += 1
 
 
@@ -744,13 +808,10 @@ def _id_in_url(url: str | None) -> str | None:
     return found[2] if found and found[1] in R4_TYPES else None
 
 
-def _note_rewrite(rewrites: dict[bytes, bytes], entry: Entry, head: Resource) -> None:
+def _note_rewrite(rewrites: dict[bytes, bytes], full_url: str, head: Resource) -> None:
     """Where a fullUrl is a urn that is not the id, references to it must name the resource."""
-    url = entry.full_url
-    if url is None or head.id is None or not url.startswith("urn:"):
-        return
-    if url.rpartition(":")[2] != head.id:
-        rewrites[url.lower().encode()] = f"{type(head).__name__}/{head.id}".encode()
+    if head.id and full_url.startswith("urn:") and not full_url.endswith(f":{head.id}"):
+        rewrites[full_url.lower().encode()] = f"{type(head).__name__}/{head.id}".encode()
 
 
 def _rewritten(found: re.Match[bytes], rewrites: dict[bytes, bytes]) -> bytes:
