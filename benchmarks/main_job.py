@@ -109,7 +109,7 @@ def multiply(folder: Path, copies: int) -> None:
     for file in sorted(folder.rglob("*.json")):
         text = file.read_bytes()
         for copy in range(1, copies):
-            renamed = _UUID_START.sub(lambda match: shifted(match.group(), copy), text)
+            renamed = _UUID_START.sub(lambda match, by=copy: shifted(match.group(), by), text)
             file.with_name(f"{copy}-{file.name}").write_bytes(renamed)
 
 
@@ -180,6 +180,7 @@ def _memory_gigabytes() -> float:
 
 def as_table(result: dict[str, object]) -> str:
     size = float(result["input_megabytes"])  # type: ignore[arg-type]
+    split = float(result["split_megabytes_per_second"])  # type: ignore[arg-type]
     stages: dict[str, float] = result["stages"]  # type: ignore[assignment]
     tables: dict[str, int] = result["tables"]  # type: ignore[assignment]
     lines = [
@@ -188,7 +189,7 @@ def as_table(result: dict[str, object]) -> str:
         "",
         "| stage | seconds | MB/s |",
         "|---|---:|---:|",
-        f"| split alone (one core) | {size / float(result['split_megabytes_per_second']):.2f} | {result['split_megabytes_per_second']} |",  # type: ignore[arg-type]
+        f"| split alone (one core) | {size / split:.2f} | {split} |",
     ]
     lines += [
         f"| {name} | {seconds:.2f} | {size / seconds:,.1f} |"

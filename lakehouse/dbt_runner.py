@@ -178,9 +178,9 @@ def _invoke(
     finally:
         # The connection pool belongs to these settings; the next call may have others.
         pool = DuckDBConnectionManager._ENV
-        DuckDBConnectionManager.close_all_connections()
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
         if pool is not None:
-            pool.close()
+            pool.close()  # type: ignore[unreachable]
     if outcome.exception is not None:
         raise BuildError(
             f"dbt could not run: {redacted(str(outcome.exception))}",
@@ -274,19 +274,27 @@ def _parsed(home: Path) -> Manifest:
                 stale.unlink(missing_ok=True)
     # A run writes compiled code into the manifest it is given, so each gets one of its own.
     loaded: Manifest = Manifest.from_msgpack(path.read_bytes())
-    loaded.build_flat_graph()
+    loaded.build_flat_graph()  # type: ignore[no-untyped-call]
     return loaded
 
 
 def _parse(home: Path) -> bytes:
     from dbt.cli.main import dbtRunner
 
-    with tempfile.TemporaryDirectory(dir=_cache(home)) as folder, _environment(
-        {"DBT_TARGET_PATH": folder, "DBT_LOG_PATH": folder, "DO_NOT_TRACK": "1"}
+    with (
+        tempfile.TemporaryDirectory(dir=_cache(home)) as folder,
+        _environment({"DBT_TARGET_PATH": folder, "DBT_LOG_PATH": folder, "DO_NOT_TRACK": "1"}),
     ):
         outcome = dbtRunner().invoke(
             [
-                *("--quiet", "--log-level", "none", "--log-level-file", "none", "--no-partial-parse"),
+                *(
+                    "--quiet",
+                    "--log-level",
+                    "none",
+                    "--log-level-file",
+                    "none",
+                    "--no-partial-parse",
+                ),
                 "parse",
                 *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
             ]

@@ -24,7 +24,6 @@ def add_to(app: typer.Typer) -> None:
 def demo() -> None:
     """Put the sample drops into the inbox and run the whole pipeline on them."""
     from ingestion.intake.drop import put_drop
-
     from lakehouse.platform import open_platform
 
     started = time.monotonic()

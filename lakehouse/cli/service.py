@@ -58,16 +58,34 @@ def up(
     _start(
         settings,
         "code",
-        ["dagster", "api", "grpc", "--module-name", "orchestration.definitions"]
-        + ["--host", "127.0.0.1", "--port", str(grpc_port), "--location-name", "lakehouse"],
+        [
+            "dagster",
+            "api",
+            "grpc",
+            "--module-name",
+            "orchestration.definitions",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(grpc_port),
+            "--location-name",
+            "lakehouse",
+        ],
         variables,
     )
     _wait_for_port(grpc_port, "the code location", settings, "code")
     _start(
         settings,
         "webserver",
-        ["dagster-webserver", "--host", "127.0.0.1", "--port", str(settings.dagster_port)]
-        + ["--workspace", str(workspace)],
+        [
+            "dagster-webserver",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(settings.dagster_port),
+            "--workspace",
+            str(workspace),
+        ],
         variables,
     )
     _start(settings, "daemon", ["dagster-daemon", "run", "--workspace", str(workspace)], variables)

@@ -134,7 +134,8 @@ def searched(lakehouse: Lakehouse, tmp_path: Path) -> Iterator[dict[str, str]]:
         seen[f"database {database}"] = everything(settings.libpq_url(database), skip)  # type: ignore[arg-type]
     with psycopg.connect(settings.libpq_url("lakehouse")) as connection:
         found = connection.execute(
-            "select coalesce(string_agg(concat_ws(' ', position, reason, detail, sample::text), ' '), '') from quarantine"
+            "select coalesce(string_agg(concat_ws(' ', position, reason, detail, sample), ' '), '') "
+            "from quarantine"
         ).fetchone()
     seen["quarantine samples"] = str(found)
     for name in ("dagster", "data_docs", "gx"):

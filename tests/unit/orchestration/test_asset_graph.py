@@ -61,7 +61,7 @@ def test_every_mart_comes_from_the_inbox(definitions: dg.Definitions) -> None:
     published = [key for key in graph.get_all_asset_keys() if key.path[0] == "published"]
     assert published
     for key in published:
-        above = {ancestor for ancestor in graph.get_ancestor_asset_keys(key)}
+        above = set(graph.get_ancestor_asset_keys(key))
         assert dg.AssetKey(["inbox", "drops"]) in above, key.to_user_string()
 
 
