@@ -38,6 +38,12 @@ up: setup  ## Run it as a service: Dagster UI, daemon, inbox sensor
 down: setup  ## Stop the service
 	@$(BIN)/lakehouse down
 
+dashboards: setup  ## Superset without Docker, on this platform's Postgres: http://127.0.0.1:8088
+	@$(BIN)/python superset/native.py start
+
+secrets: setup  ## Write random secrets into .env (mode 600) for the container stack
+	@$(BIN)/python -m lakehouse.secrets env
+
 ## ---- checks --------------------------------------------------------------------------------
 test: setup lint  ## Lint, type check and run all tests
 	$(BIN)/pytest
@@ -50,6 +56,9 @@ lint: setup  ## Ruff and mypy
 conformance: setup  ## The SQL-on-FHIR conformance suite: report on the terminal and in its format
 	$(BIN)/python -m tests.conformance.report --out sql-on-fhir-report.json
 
+e2e: setup  ## The container stack end to end (needs a Docker engine with Compose)
+	LAKEHOUSE_E2E=1 $(BIN)/pytest -q tests/e2e
+
 ## ---- measurements --------------------------------------------------------------------------
 bench: setup  ## The FHIR path stage by stage (ARGS="FOLDER --copies 5")
 	$(BIN)/python -m benchmarks.main_job $(ARGS)
@@ -57,4 +66,4 @@ bench: setup  ## The FHIR path stage by stage (ARGS="FOLDER --copies 5")
 bench-views: setup  ## The ten views against hand-written SQL and an interpreter
 	$(BIN)/python -m benchmarks.views $(ARGS)
 
-.PHONY: help setup lock demo up down test lint conformance bench bench-views
+.PHONY: help setup lock demo up down test lint conformance e2e bench bench-views dashboards secrets
