@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import duckdb
 import psycopg
@@ -32,6 +32,9 @@ from lakehouse.errors import PublishError
 from lakehouse.lake import LAKE
 from lakehouse.settings import Settings
 from publishing.target import Publication, Switch
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 VIEWS = "marts"
 #: One-row table of each publication: which publish, build and snapshot it is. Shown as a view too.
@@ -75,6 +78,25 @@ def indexes() -> Indexes:
     )
 
 
+def _told(method: Callable[P, T]) -> Callable[P, T]:
+    """Have what Postgres refuses told as a :class:`PublishError`, without any value in it."""
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except psycopg.Error as error:
+            raise PublishError(
+                f"The marts database refused or went away ({type(error).__name__}"
+                + (f", SQLSTATE {error.sqlstate}" if error.sqlstate else "")
+                + ").",
+                hint="Look at the Postgres log, then publish again; readers still see the earlier "
+                "publish.",
+            ) from error
+
+    return call
+
+
 class PostgresTarget:
     """The database ``marts`` of the platform's Postgres server."""
 
@@ -109,6 +131,7 @@ class PostgresTarget:
             if not self._connection.closed:
                 self._execute("select pg_advisory_unlock(hashtext(%s))", [_LOCK])
 
+    @_told
     def prepare(self) -> None:
         self._execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(VIEWS)))
         if self._reader_exists():
@@ -120,16 +143,19 @@ class PostgresTarget:
                 ).format(**names)
             )
 
+    @_told
     def current(self) -> Publication | None:
         views = self._managed_views()
         if not views:
             return None
         return self._publication(max(n for _, n in views.values()))
 
+    @_told
     def present(self) -> list[int]:
         rows = self._execute("select nspname from pg_namespace where nspname ~ '^marts_[0-9]+$'")
         return sorted(int(row.nspname.removeprefix("marts_")) for row in rows)
 
+    @_told
     def count(self, n: int) -> dict[str, int]:
         return {
             table: int(
@@ -141,6 +167,7 @@ class PostgresTarget:
             if table != PUBLICATION
         }
 
+    @_told
     def load(
         self, lake: duckdb.DuckDBPyConnection, publication: Publication, tables: Sequence[str]
     ) -> dict[str, int]:
@@ -156,6 +183,7 @@ class PostgresTarget:
                 self._copy(lake, publication, table)
         return self.count(publication.n)
 
+    @_told
     def complete(self, publication: Publication, counts: Mapping[str, int]) -> None:
         schema = publication.place
         for table, rows in counts.items():
@@ -166,6 +194,7 @@ class PostgresTarget:
             )
         self._describe(publication)
 
+    @_told
     def switch(self, n: int, *, drop_broken_views: bool, wait_seconds: float) -> Switch:
         deadline = time.monotonic() + wait_seconds
         self._await_older_snapshots(n, deadline, wait_seconds)
@@ -184,6 +213,7 @@ class PostgresTarget:
                     ) from None
                 time.sleep(random.uniform(1, 4) * _PAUSE_SECONDS)  # noqa: S311
 
+    @_told
     def discard(self, n: int) -> bool:
         schema = f"marts_{n}"
         if any(number == n for _, number in self._managed_views().values()):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -17,6 +17,7 @@ from pathlib import Path
 import duckdb
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from lakehouse import lake as lakes
@@ -143,8 +144,10 @@ def publish(
                 wait_seconds=wait_seconds,
             )
         except BaseException:
-            # Also when interrupted: nobody else may find a half-written publication.
-            _record_failure(engine, place, publication, actor)
+            # Also when interrupted: nobody else may find a half-written publication. Where that
+            # fails too, the first error is the one to tell, and the next publish clears up.
+            with suppress(PublishError, SQLAlchemyError):
+                _record_failure(engine, place, publication, actor)
             raise
 
 
@@ -214,6 +217,38 @@ def rollback(
             seconds={"switch": time.perf_counter() - started},
             switch=switch,
         )
+
+
+def forget_earlier(
+    settings: Settings,
+    engine: Engine,
+    *,
+    actor: str,
+    reason: str,
+    wait_seconds: float = WAIT_SECONDS,
+    target: Target | None = None,
+) -> tuple[list[str], list[str]]:
+    """Drop every publication but the current one, so that nothing withdrawn can be shown again.
+
+    Returns the schemas that were dropped, and those that a reader still holds: call it again.
+    """
+    with _target(settings, target) as place, place.exclusive(wait_seconds):
+        _reconcile(engine, place, actor)
+        current = place.current()
+        numbers = [n for n in place.present() if current is None or n != current.n]
+        dropped, busy = _discard(engine, place, numbers)
+        with Session(engine) as session, session.begin():
+            audit.append(
+                session,
+                audit.Event(
+                    actor=actor,
+                    action="publish.forgotten",
+                    subject=f"publish:{current.n if current else 0}",
+                    reason=reason,
+                    after={"dropped": len(dropped), "busy": len(busy)},
+                ),
+            )
+    return dropped, busy
 
 
 def verify(
@@ -475,7 +510,7 @@ def _record_switch(engine: Engine, n: int, event: audit.Event) -> None:
 
 
 def _record_failure(engine: Engine, place: Target, publication: Publication, actor: str) -> None:
-    """Leave nothing half-written behind; a failure here is the next publish's to clear up."""
+    """Leave nothing half-written behind."""
     current = place.current()
     if current is not None and current.n == publication.n:
         return  # the switch had happened: the next call reconciles the record
@@ -515,25 +550,21 @@ def _reconcile(engine: Engine, place: Target, actor: str) -> None:
 def _discard_old(
     settings: Settings, engine: Engine, place: Target, current: int
 ) -> tuple[list[str], list[str]]:
-    discarded, busy = [], []
-    present = place.present()
-    for n in present[: -settings.publishes_kept]:
-        if n == current:
-            continue
-        if place.discard(n):
-            discarded.append(n)
-        else:
-            busy.append(n)
+    old = place.present()[: -settings.publishes_kept]
+    return _discard(engine, place, [n for n in old if n != current])
+
+
+def _discard(engine: Engine, place: Target, numbers: Sequence[int]) -> tuple[list[str], list[str]]:
+    """Schemas that were dropped, and those that a reader holds."""
+    dropped = [n for n in numbers if place.discard(n)]
     with Session(engine) as session, session.begin():
         session.execute(
             update(models.Publish)
-            .where(
-                models.Publish.state == "previous",
-                models.Publish.n.not_in(set(present) - set(discarded)),
-            )
+            .where(models.Publish.state == "previous", models.Publish.n.not_in(place.present()))
             .values(state="dropped")
         )
-    return [f"marts_{n}" for n in discarded], [f"marts_{n}" for n in busy]
+    busy = [f"marts_{n}" for n in numbers if n not in dropped]
+    return [f"marts_{n}" for n in dropped], busy
 
 
 def _build_of(publication: Publication) -> str:

@@ -470,3 +470,49 @@ def test_the_reader_role_reads_views_and_nothing_else(
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege), marts.transaction():
                 marts.execute(refused)
+
+
+def test_forgetting_earlier_publishes_leaves_the_current_one_only(
+    write_marts: WriteMarts,
+    publish: Publish,
+    marts: Marts,
+    settings: Settings,
+    engine: Engine,
+) -> None:
+    for number in (1, 2, 3):
+        write_marts(number)
+        publish()
+
+    dropped, busy = publishing.forget_earlier(
+        settings, engine, actor="test", reason="a submission was withdrawn"
+    )
+
+    assert (dropped, busy) == (["marts_1", "marts_2"], [])
+    assert schemas(marts) == ["marts_3"]
+    assert generation(marts) == 3
+    assert states(engine) == {1: "dropped", 2: "dropped", 3: "current"}
+    with pytest.raises(PublishError, match="no publish before 3"):
+        publishing.rollback(settings, engine, actor="test")
+
+
+def test_a_database_that_goes_away_is_a_publish_error_and_the_next_publish_works(
+    write_marts: WriteMarts, publish: Publish, marts: Marts, settings: Settings, engine: Engine
+) -> None:
+    write_marts(1)
+    publish()
+    write_marts(2)
+
+    class CutOff(publishing.PostgresTarget):
+        def complete(self, publication: Any, counts: Any) -> None:
+            marts.execute("select pg_terminate_backend(%s)", [self._connection.info.backend_pid])
+            super().complete(publication, counts)
+
+    target = CutOff(settings)
+    with pytest.raises(PublishError, match="refused or went away"):
+        publish(target=target)
+    target.close()
+
+    assert generation(marts) == 1
+    assert publish().changed
+    assert generation(marts) == 2
+    assert len(schemas(marts)) == 2
