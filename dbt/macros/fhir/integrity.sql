@@ -4,57 +4,63 @@
     to a contained resource is resolved.
 -#}
 {% macro count_references(references) -%}
-    {%- set tables = references | map('first') | unique | list -%}
+    {%- set targets = references | map(attribute=2) | unique | list -%}
     with existing as (
         select distinct resource_type, resource_id from {{ ref('resource_identifier') }}
         union all
         select 'Claim', claim_id from {{ ref('claim') }}
     ),
 
-    reference as (
-        {%- for table in tables %}
-        select unnest(
-            [
-                {%- for _, column, types in references if _ == table %}
-                {
-                    'source_table': '{{ table }}',
-                    'column_name': '{{ column }}',
-                    'target_type': '{{ types }}',
-                    'resource_id': {{ column }}
-                }{{ ',' if not loop.last }}
-                {%- endfor %}
-            ],
-            recursive := true
-        )
-        from {{ ref(table) }}
+    target as (
+        {%- for types in targets %}
+        select distinct {{ loop.index }} as target, resource_id as target_id
+        from existing
+        where resource_type in ({{ sql_list(types.split('|')) }})
         {{ 'union all' if not loop.last }}
         {%- endfor %}
     ),
 
-    asked as (
-        select source_table, column_name, target_type, resource_id, count(*) as reference_count
+    reference as (
+        {%- for table, column, types in references %}
+        select {{ loop.index }} as place, {{ targets.index(types) + 1 }} as target, {{ column }} as resource_id
+        from {{ ref(table) }}
+        where {{ column }} is not null
+        {{ 'union all' if not loop.last }}
+        {%- endfor %}
+    ),
+
+    place as (
+        select *
+        from (
+            values
+            {%- for table, column, types in references %}
+            ({{ loop.index }}, '{{ table }}', '{{ column }}', '{{ types }}'){{ ',' if not loop.last }}
+            {%- endfor %}
+        ) as places (place, source_table, column_name, target_type)
+    ),
+
+    found as (
+        select
+            reference.place,
+            count(*) as id_count,
+            count(*) filter (
+                target.target_id is not null or contains(reference.resource_id, '#')
+            ) as found_count
         from reference
-        group by source_table, column_name, target_type, resource_id
+        left join target
+            on reference.target = target.target and reference.resource_id = target.target_id
+        group by reference.place
     ),
 
     counted as (
         select
-            asked.source_table,
-            asked.column_name,
-            asked.target_type,
-            coalesce(sum(asked.reference_count) filter (asked.resource_id is not null), 0) as id_count,
-            coalesce(
-                sum(asked.reference_count) filter (
-                    existing.resource_id is not null or contains(asked.resource_id, '#')
-                ),
-                0
-            ) as found_count
-        from asked
-        left join existing
-            on
-                asked.resource_id = existing.resource_id
-                and list_contains(string_split(asked.target_type, '|'), existing.resource_type)
-        group by asked.source_table, asked.column_name, asked.target_type
+            place.source_table,
+            place.column_name,
+            place.target_type,
+            coalesce(found.id_count, 0) as id_count,
+            coalesce(found.found_count, 0) as found_count
+        from place
+        left join found on place.place = found.place
     ),
 
     unread as (

@@ -9,15 +9,12 @@
     {%- set namespace_bytes = [] -%}
     {%- set digits = uuid_namespace() | replace('-', '') -%}
     {%- for i in range(0, 32, 2) %}{% do namespace_bytes.append('\\x' ~ digits[i:i + 2]) %}{% endfor -%}
-    (regexp_replace(
-        sha1('{{ namespace_bytes | join('') }}'::blob || encode({{ name }})),
-        '^(.{12}).(.{3}).(.{15}).*$',
-        '\15\2' || translate(
-            sha1('{{ namespace_bytes | join('') }}'::blob || encode({{ name }}))[17],
-            '0123456789abcdef',
-            '89ab89ab89ab89ab'
-        ) || '\3'
-    )::uuid)
+    {%- set digest = "sha1('" ~ (namespace_bytes | join('')) ~ "'::blob || encode(" ~ name ~ "))" -%}
+    (
+        {{ digest }}[1:12] || '5' || {{ digest }}[14:16]
+        || translate({{ digest }}[17], '0123456789abcdef', '89ab89ab89ab89ab')
+        || {{ digest }}[18:32]
+    )::uuid
 {%- endmacro %}
 
 
