@@ -14,10 +14,11 @@ import os
 import shutil
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -27,18 +28,13 @@ import pyarrow as pa
 from sqlalchemy import Engine, delete, insert, select, text
 from sqlalchemy.orm import Session
 
-from ingestion import columns
-from ingestion.parquet_parts import Part, PartWriter
+from ingestion.parquet_parts import Part
+from ingestion.reading import Share, read_files
 from ingestion.sources import (
-    Batch,
     FileRead,
-    Reason,
     Rejected,
-    Source,
     StagedFile,
-    bronze_schema,
     bronze_tables,
-    registry,
 )
 from lakehouse import lake
 from lakehouse.errors import LandingError
@@ -90,30 +86,24 @@ class LandingReport:
     replaced_rows: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Tally:
-    """Counts and rejections while the files are read."""
+    """The counts of what was read."""
 
-    files: dict[str, FileRead] = field(default_factory=dict)
-    rejected: list[Rejected] = field(default_factory=list)
-
-    def add(self, event: Rejected | FileRead) -> None:
-        if isinstance(event, Rejected):
-            self.rejected.append(event)
-        else:
-            self.files[event.path] = event
+    files: Sequence[FileRead]
+    rejected: Sequence[Rejected]
 
     @property
     def arrived(self) -> int:
-        return sum(file.arrived for file in self.files.values())
+        return sum(file.arrived for file in self.files)
 
     @property
     def accepted(self) -> int:
-        return sum(file.accepted for file in self.files.values())
+        return sum(file.accepted for file in self.files)
 
     @property
     def quarantined(self) -> int:
-        return sum(file.quarantined for file in self.files.values())
+        return sum(file.quarantined for file in self.files)
 
     def reasons(self) -> dict[str, int]:
         counts: Counter[str] = Counter()
@@ -130,10 +120,10 @@ class _Tally:
         by_path: Counter[str] = Counter()
         for one in self.rejected:
             by_path[one.path] += one.records
-        missing = {file.path for file in expected} - self.files.keys()
+        missing = {file.path for file in expected} - {file.path for file in self.files}
         wrong = [
             file
-            for file in self.files.values()
+            for file in self.files
             if file.accepted + file.quarantined != file.arrived
             or by_path[file.path] != file.quarantined
         ]
@@ -168,10 +158,11 @@ def land(
         try:
             ensure_tables(settings, connection)
             _remove_orphans(store, connection, submission_id)
-            tally = _Tally()
-            parts = _write_parts(store, files, folder, submission_id, tally)
+            share = Share(submission_id, datetime.now(UTC), folder / "parts", files)
+            reading = read_files(store, settings, share)
+            tally = _Tally(reading.files, reading.rejected)
             tally.check(files)
-            keys = _load(store, settings, submission_id, parts, folder)
+            keys = _load(store, settings, submission_id, reading.parts, folder)
             replaced = _register(
                 settings, connection, store, submission_id, keys, run_id=run_id, actor=actor
             )
@@ -179,7 +170,7 @@ def land(
             connection.close()
         state = _record(engine, submission_id, tally, actor=actor)
     rows: Counter[str] = Counter()
-    for part in parts:
+    for part in reading.parts:
         rows[part.table] += part.rows
     report = LandingReport(
         submission_id=submission_id,
@@ -191,7 +182,7 @@ def land(
         quarantined=tally.reasons(),
         notices=tally.notices(),
         bytes=sum(file.size for file in files),
-        parquet_bytes=sum(part.size for part in parts),
+        parquet_bytes=sum(part.size for part in reading.parts),
         seconds=time.monotonic() - started,
         replaced_rows=replaced,
     )
@@ -223,11 +214,13 @@ def _alone(engine: Engine, submission_id: str) -> Iterator[None]:
 
 @contextmanager
 def _working_folder(settings: Settings, submission_id: str) -> Iterator[Path]:
+    """A folder of this landing alone: readers of a killed one may still write into theirs."""
     folder = settings.home.resolve() / "work" / "landing" / submission_id
     shutil.rmtree(folder, ignore_errors=True)  # of a landing that was killed
-    folder.mkdir(parents=True)
+    own = folder / uuid.uuid4().hex
+    own.mkdir(parents=True)
     try:
-        yield folder
+        yield own
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -247,57 +240,6 @@ def _staged_files(engine: Engine, submission_id: str) -> list[StagedFile]:
             .order_by(file.path)
         ).all()
     return [StagedFile(*row) for row in rows]
-
-
-# Arrow to Parquet -----------------------------------------------------------------------------
-
-
-def _write_parts(
-    store: ObjectStore,
-    files: Sequence[StagedFile],
-    folder: Path,
-    submission_id: str,
-    tally: _Tally,
-) -> list[Part]:
-    """Read every file through its source; gives the Parquet files that were written."""
-    by_source: dict[str, tuple[Source, list[StagedFile]]] = {}
-    for file in files:
-        source = registry().get(file.file_type)
-        if source is None:
-            tally.add(
-                Rejected(
-                    file.path,
-                    None,
-                    Reason.NO_SOURCE,
-                    f"No source reads files of type {file.file_type}.",
-                    {"bytes": file.size},
-                )
-            )
-            tally.add(FileRead(file.path, arrived=1, accepted=0, quarantined=1))
-        else:
-            by_source.setdefault(source.name, (source, []))[1].append(file)
-    ingested_at = datetime.now(UTC)
-    with PartWriter(folder / "parts") as writer:
-        for source, its_files in by_source.values():
-            for event in source.read(store, its_files):
-                if isinstance(event, Batch):
-                    rows = with_provenance(event.rows, submission_id, ingested_at)
-                    writer.write(event.table, rows)
-                else:
-                    tally.add(event)
-    return writer.parts
-
-
-def with_provenance(
-    rows: pa.RecordBatch, submission_id: str, ingested_at: datetime
-) -> pa.RecordBatch:
-    added = {
-        "submission_id": columns.repeated_text(submission_id, rows.num_rows),
-        "ingested_at": columns.repeated_time(ingested_at, rows.num_rows),
-    }
-    schema = bronze_schema(rows.schema)
-    arrays = [added[name] if name in added else rows.column(name) for name in schema.names]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 # Parquet to the store, by dlt -----------------------------------------------------------------
@@ -531,7 +473,7 @@ def _record(engine: Engine, submission_id: str, tally: _Tally, *, actor: str) ->
     """Counts, quarantine and the new state, in one transaction."""
     empty_handed = tally.accepted == 0 and tally.quarantined > 0
     state = "QUARANTINED" if empty_handed else "LANDED"
-    counted = list(tally.files.values())
+    counted = tally.files
     with Session(engine) as session, session.begin():
         audit.lock(session)
         session.execute(

@@ -6,11 +6,13 @@ import json
 import multiprocessing
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from ingestion.landing import _Tally, _write_parts
+from ingestion.landing import _Tally
+from ingestion.reading import Share, read_share
 from ingestion.sources import StagedFile
 from lakehouse.settings import Settings
 from lakehouse.storage import LocalStore
@@ -27,13 +29,14 @@ def write_parts(folder: Path, file_type: str, results: object) -> None:
         StagedFile(info.key.removeprefix("raw/"), info.key, info.size, file_type)
         for info in store.list("raw/")
     ]
-    tally = _Tally()
     started = time.monotonic()
-    parts = _write_parts(store, files, folder / "work", "20260101T000000000-000000", tally)
+    share = Share("20260101T000000000-000000", datetime.now(UTC), folder / "work", files)
+    reading = read_share(store, share)
     seconds = time.monotonic() - started
+    tally = _Tally(reading.files, reading.rejected)
     tally.check(files)
     peak = peak_memory()
-    rows = sum(part.rows for part in parts)
+    rows = sum(part.rows for part in reading.parts)
     results.put((tally.accepted, tally.arrived, rows, peak, seconds))  # type: ignore[attr-defined]
 
 
@@ -45,7 +48,6 @@ def peak_memory() -> int:
 
 
 def measured(folder: Path, file_type: str) -> tuple[int, int, int, int, float]:
-    (folder / "work").mkdir()
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     process = context.Process(target=write_parts, args=(folder, file_type, results))
