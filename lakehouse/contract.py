@@ -99,8 +99,10 @@ def contract_text() -> str:
     ]
     for column in documented.columns:
         kind = json_type(column.data_type)
-        shown = column.data_type if kind.get("type") not in ("array", "object") else (
-            "list of struct" if kind["type"] == "array" else "struct"
+        shown = (
+            column.data_type
+            if kind.get("type") not in ("array", "object")
+            else ("list of struct" if kind["type"] == "array" else "struct")
         )
         lines.append(f"| {column.name} | {shown} | {column.description} |")
     for column in documented.columns:

@@ -16,7 +16,11 @@ from lakehouse.views import DBT
 
 DICTIONARY = DBT.parent / "docs" / "data-dictionary.md"
 _LAYERS = (
-    ("silver", "Silver", "Typed, one row per key, latest version wins. Dates are as the source wrote them."),
+    (
+        "silver",
+        "Silver",
+        "Typed, one row per key, latest version wins. Dates are as the source wrote them.",
+    ),
     ("gold", "Gold", "What Silver's tables say together."),
     ("marts", "Marts", "Without identifiers; published to Postgres, read by dashboards."),
 )
@@ -47,7 +51,9 @@ class Table:
 def read_tables(project: Path = DBT) -> list[Table]:
     """The tables of all layers, ephemeral models left out, in the order of their names."""
     return [
-        table for schema, _, _ in _LAYERS for table in _tables_of(project / "models" / schema, schema)
+        table
+        for schema, _, _ in _LAYERS
+        for table in _tables_of(project / "models" / schema, schema)
     ]
 
 

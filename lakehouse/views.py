@@ -133,9 +133,7 @@ def staging_model(view: StagedView) -> str:
                 f"{{{{ reference_id('viewed.{column.source}', '{column.target}', "
                 f"'{conditional}', 'viewed.{view.key}') }}}} as {column.name}"
             )
-            issues.append(
-                f"['{column.name}', reference_issue('{column.source}', '{column.name}')]"
-            )
+            issues.append(f"['{column.name}', reference_issue('{column.source}', '{column.name}')]")
         elif column.is_date:
             tidied.append(
                 f"{{{{ fhir_date('viewed.{column.source}') }}}} as {column.name}__checked"
@@ -149,8 +147,7 @@ def staging_model(view: StagedView) -> str:
     for column in view.columns:
         if column.target is not None:
             lines += [
-                "    left join memory.scratch.conditional_reference as "
-                f"{column.source}_target",
+                f"    left join memory.scratch.conditional_reference as {column.source}_target",
                 f"        on {{{{ conditional_text('viewed.{column.source}') }}}} = "
                 f"{column.source}_target.reference_text",
             ]

@@ -86,7 +86,13 @@ class Silver:
     def reset(self) -> None:
         """No submission, no Bronze row, no Silver table."""
         with self.engine.begin() as connection:
-            for table in ("integration_queue", "check_result", "build_submission", "build", "submission"):
+            for table in (
+                "integration_queue",
+                "check_result",
+                "build_submission",
+                "build",
+                "submission",
+            ):
                 connection.execute(sa.text(f"delete from {table}"))
         self.connection.execute("drop schema if exists lake.silver cascade")
         self.connection.execute("create schema lake.silver")
@@ -159,7 +165,7 @@ class Silver:
         self,
         *,
         full_refresh: bool = False,
-        select: str = "path:models/silver",
+        select: str | None = "path:models/silver",
         with_tests: bool = False,
         dies: bool = False,
     ) -> dbt_runner.DbtReport:
@@ -168,7 +174,7 @@ class Silver:
             self.engine, full_refresh=full_refresh, run_id=None, actor="test"
         )
         report = dbt_runner.build(
-            self.settings, select=select, full_refresh=full_refresh, with_tests=with_tests
+            self.settings, select=select or None, full_refresh=full_refresh, with_tests=with_tests
         )
         assert not report.failed, report.failed
         builds.finish_build(self.engine, build.build_id, "failed" if dies else "succeeded", None)
@@ -189,7 +195,9 @@ class Silver:
     def _queue(self, submission: str, change: str) -> None:
         with self.engine.begin() as connection:
             connection.execute(
-                sa.text("insert into integration_queue (submission_id, change) values (:id, :change)"),
+                sa.text(
+                    "insert into integration_queue (submission_id, change) values (:id, :change)"
+                ),
                 {"id": submission, "change": change},
             )
 

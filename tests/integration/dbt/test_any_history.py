@@ -14,7 +14,9 @@ NPI = "http://hl7.org/fhir/sid/us-npi"
 _LOINC = "http://loinc.org"
 _TEXTS = ("# Subjective\nwell\n# Plan\nnone", "a short note")
 _VERSIONS = st.sampled_from([None, "1", "2", "10"])
-_UPDATED = st.sampled_from([None, "2026-01-01T00:00:00Z", "2026-01-01T00:30:00+01:00", "2026-02-01T00:00:00Z"])
+_UPDATED = st.sampled_from(
+    [None, "2026-01-01T00:00:00Z", "2026-01-01T00:30:00+01:00", "2026-02-01T00:00:00Z"]
+)
 
 
 def _one_of(prefix: str, count: int = 2) -> st.SearchStrategy[str]:
@@ -25,7 +27,9 @@ def _reference(kind: str, prefix: str) -> st.SearchStrategy[dict[str, str]]:
     """To a resource that may be there or not: by id, by UUID, or by identifier."""
     by_id = _one_of(prefix).map(lambda name: {"reference": f"{kind}/{name}"})
     by_uuid = _one_of(prefix).map(lambda name: {"reference": f"urn:uuid:{name}"})
-    by_identifier = st.sampled_from("78").map(lambda n: {"reference": f"{kind}?identifier={NPI}|{n}"})
+    by_identifier = st.sampled_from("78").map(
+        lambda n: {"reference": f"{kind}?identifier={NPI}|{n}"}
+    )
     return st.one_of(by_id, by_uuid, by_identifier)
 
 
@@ -46,24 +50,81 @@ _SUBJECT = _reference("Patient", "p")
 _ENCOUNTER = _reference("Encounter", "e")
 
 
-def _resource(kind: str, prefix: str, **parts: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+def _resource(
+    kind: str, prefix: str, **parts: st.SearchStrategy[Any]
+) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({"resourceType": st.just(kind), "id": _one_of(prefix), **parts})
 
 
 _RESOURCES = st.one_of(
-    _resource("Patient", "p", identifier=_IDENTIFIERS, gender=st.sampled_from(["female", "male"]), birthDate=st.sampled_from(["1950", "1980-02-30", "1990-05-05"])),
+    _resource(
+        "Patient",
+        "p",
+        identifier=_IDENTIFIERS,
+        gender=st.sampled_from(["female", "male"]),
+        birthDate=st.sampled_from(["1950", "1980-02-30", "1990-05-05"]),
+    ),
     _resource("Practitioner", "x", identifier=_IDENTIFIERS),
-    _resource("Encounter", "e", identifier=_IDENTIFIERS, subject=_SUBJECT, participant=_reference("Practitioner", "x").map(lambda r: [{"individual": r}])),
-    _resource("Condition", "c", subject=_SUBJECT, encounter=_ENCOUNTER, code=_coded("a", "b"), onsetDateTime=st.sampled_from(["2020-01-01", "no date"])),
-    _resource("Observation", "o", subject=_SUBJECT, encounter=_ENCOUNTER, code=_coded("8867-4", "34534-8"), valueQuantity=st.sampled_from([{"value": 70}, {"value": "seventy"}])),
-    _resource("DiagnosticReport", "r", subject=_SUBJECT, encounter=_ENCOUNTER, code=_coded("11524-6", "51969-4", "other"), conclusion=st.sampled_from(["Sinus rhythm.", "One pathogenic variant."]), result=st.lists(_one_of("o").map(lambda o: {"reference": f"Observation/{o}"}), max_size=2), presentedForm=st.lists(_attachment(), max_size=1)),
-    _resource("DocumentReference", "d", subject=_SUBJECT, context=_ENCOUNTER.map(lambda r: {"encounter": [r]}), content=_attachment().map(lambda a: [{"attachment": a}])),
+    _resource(
+        "Encounter",
+        "e",
+        identifier=_IDENTIFIERS,
+        subject=_SUBJECT,
+        participant=_reference("Practitioner", "x").map(lambda r: [{"individual": r}]),
+    ),
+    _resource(
+        "Condition",
+        "c",
+        subject=_SUBJECT,
+        encounter=_ENCOUNTER,
+        code=_coded("a", "b"),
+        onsetDateTime=st.sampled_from(["2020-01-01", "no date"]),
+    ),
+    _resource(
+        "Observation",
+        "o",
+        subject=_SUBJECT,
+        encounter=_ENCOUNTER,
+        code=_coded("8867-4", "34534-8"),
+        valueQuantity=st.sampled_from([{"value": 70}, {"value": "seventy"}]),
+    ),
+    _resource(
+        "DiagnosticReport",
+        "r",
+        subject=_SUBJECT,
+        encounter=_ENCOUNTER,
+        code=_coded("11524-6", "51969-4", "other"),
+        conclusion=st.sampled_from(["Sinus rhythm.", "One pathogenic variant."]),
+        result=st.lists(_one_of("o").map(lambda o: {"reference": f"Observation/{o}"}), max_size=2),
+        presentedForm=st.lists(_attachment(), max_size=1),
+    ),
+    _resource(
+        "DocumentReference",
+        "d",
+        subject=_SUBJECT,
+        context=_ENCOUNTER.map(lambda r: {"encounter": [r]}),
+        content=_attachment().map(lambda a: [{"attachment": a}]),
+    ),
     _resource("Medication", "m", code=_coded("aspirin", "ibuprofen")),
-    _resource("MedicationRequest", "q", subject=_SUBJECT, medicationReference=_one_of("m").map(lambda m: {"reference": f"Medication/{m}"})),
-    _resource("ImagingStudy", "i", subject=_SUBJECT, identifier=st.sampled_from("12").map(lambda n: [{"system": "urn:dicom:uid", "value": f"urn:oid:1.{n}"}])),
+    _resource(
+        "MedicationRequest",
+        "q",
+        subject=_SUBJECT,
+        medicationReference=_one_of("m").map(lambda m: {"reference": f"Medication/{m}"}),
+    ),
+    _resource(
+        "ImagingStudy",
+        "i",
+        subject=_SUBJECT,
+        identifier=st.sampled_from("12").map(
+            lambda n: [{"system": "urn:dicom:uid", "value": f"urn:oid:1.{n}"}]
+        ),
+    ),
     _resource("AllergyIntolerance", "a", patient=_SUBJECT),
-)  # fmt: skip
-_ARRIVALS = st.builds(Arrival, _RESOURCES, _VERSIONS, _UPDATED, st.sampled_from([False, False, False, True]))
+)
+_ARRIVALS = st.builds(
+    Arrival, _RESOURCES, _VERSIONS, _UPDATED, st.sampled_from([False, False, False, True])
+)
 _DICOM = st.fixed_dictionaries(
     {
         "study_instance_uid": st.sampled_from(["1.1", "1.2"]),
@@ -75,13 +136,19 @@ _DICOM = st.fixed_dictionaries(
 #: One build's worth of events: drops, and withdrawals of the nth submission so far.
 _EVENTS = st.lists(
     st.one_of(
-        st.tuples(st.just("land"), st.lists(_ARRIVALS, min_size=5, max_size=14), st.lists(_DICOM, max_size=1)),
+        st.tuples(
+            st.just("land"),
+            st.lists(_ARRIVALS, min_size=5, max_size=14),
+            st.lists(_DICOM, max_size=1),
+        ),
         st.tuples(st.just("withdraw"), st.integers(0, 9)),
     ),
     min_size=1,
     max_size=3,
 )
-_HISTORIES = st.lists(st.tuples(_EVENTS, st.sampled_from([False, False, True])), min_size=2, max_size=4)
+_HISTORIES = st.lists(
+    st.tuples(_EVENTS, st.sampled_from([False, False, True])), min_size=2, max_size=4
+)
 
 
 @settings(

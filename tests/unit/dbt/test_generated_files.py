@@ -1,0 +1,75 @@
+"""What is generated from views and YAML is current, and what must agree does."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+
+import pytest
+
+from lakehouse import contract, dictionary, documents, views
+from lakehouse.dbt_runner import redacted
+from lakehouse.errors import ConfigurationError
+
+
+def test_staging_models_are_those_of_the_views() -> None:
+    assert views.compile_views(check=True) == [], "run `lakehouse views compile`"
+
+
+def test_dictionary_and_contract_are_those_of_the_yaml() -> None:
+    assert documents.write_documents(check=True) == [], "run `lakehouse docs`"
+
+
+def test_every_model_states_its_grain_in_its_first_line() -> None:
+    for path in sorted((views.DBT / "models").rglob("*.sql")):
+        first = path.read_text(encoding="utf-8").splitlines()[0]
+        assert first.startswith("-- Grain: ") or "silver_table(" in first, path.name
+
+
+def test_every_table_and_column_is_described() -> None:
+    for table in dictionary.read_tables():
+        assert table.description, table.name
+        assert table.columns, table.name
+        for column in table.columns:
+            assert column.description and column.data_type, f"{table.name}.{column.name}"
+
+
+@pytest.mark.parametrize(
+    ("view", "macro"),
+    [("ecg_report", "ecg_codes"), ("genomic_report", "genomic_codes")],
+)
+def test_a_report_s_codes_are_the_same_wherever_they_are_named(view: str, macro: str) -> None:
+    document = json.loads((views.DBT / "views" / f"{view}.json").read_text(encoding="utf-8"))
+    in_path = set(re.findall(r"'([^']+)'", document["where"][0]["path"]))
+    in_texts = {extension["valueString"] for extension in document["extension"]}
+    source = (views.DBT / "macros" / "build" / "dependents.sql").read_text(encoding="utf-8")
+    listed = re.search(rf"macro {macro}\(\) -%}}\s*{{{{ return\(\[(.*?)\]", source, re.DOTALL)
+    assert listed is not None
+    assert in_path == in_texts == set(re.findall(r"'([^']+)'", listed.group(1)))
+
+
+def test_a_smaller_step_of_the_version_than_of_the_schema_is_refused() -> None:
+    before = contract.json_schema()
+    without = copy.deepcopy(before)
+    del without["properties"]["sex"]
+    without["version"] = "1.9.0"
+    with pytest.raises(ConfigurationError, match="major"):
+        contract.refuse_small_version(before, without)
+    contract.refuse_small_version(before, {**without, "version": "2.0.0"})
+
+
+def test_a_new_field_in_a_list_is_a_minor_change() -> None:
+    before = contract.json_schema()
+    after = copy.deepcopy(before)
+    after["properties"]["labs"]["items"]["properties"]["method"] = {"type": ["string", "null"]}
+    assert contract.change_between(before, after) == "minor"
+    after["properties"]["labs"]["items"]["properties"]["value"]["type"] = ["string", "null"]
+    assert contract.change_between(before, after) == "major"
+
+
+def test_messages_of_dbt_lose_the_values_they_quote() -> None:
+    message = "Conversion Error: Could not convert string 'Jane Doe' of Patient/abc-1 to INT32"
+    assert redacted(message) == (
+        "Conversion Error: Could not convert string '…' of Patient/… to INT32"
+    )
