@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,13 +32,18 @@ def _no_settings_from_outside() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """URL of one embedded server for the whole session."""
-    settings = Settings(LAKEHOUSE_HOME=tmp_path_factory.mktemp("server"))
-    running = embedded.ensure_running(settings)
-    assert running.postgres_url is not None
-    yield running.postgres_url
-    embedded.stop(settings)
+    # Not below pytest's own folder: another session of the same user takes away the right of the
+    # server's account to enter it.
+    with tempfile.TemporaryDirectory(prefix="lakehouse-tests-") as folder:
+        settings = Settings(LAKEHOUSE_HOME=Path(folder))
+        running = embedded.ensure_running(settings)
+        assert running.postgres_url is not None
+        try:
+            yield running.postgres_url
+        finally:
+            embedded.stop(settings)
 
 
 @pytest.fixture

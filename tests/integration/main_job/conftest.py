@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,15 @@ def command(
 
 
 @pytest.fixture
-def lakehouse(tmp_path: Path) -> Iterator[Lakehouse]:
+def home() -> Iterator[Path]:
+    """A fresh home, not below pytest's folder: the embedded server's account must be able to enter."""
+    with tempfile.TemporaryDirectory(prefix="lakehouse-main-job-") as folder:
+        yield Path(folder) / "home"
+
+
+@pytest.fixture
+def lakehouse(home: Path) -> Iterator[Lakehouse]:
     """The `lakehouse` command on a fresh home; the embedded Postgres is stopped at the end."""
-    home = tmp_path / "home"
 
     def run(
         *arguments: str, check: bool = True, **variables: str

@@ -82,7 +82,7 @@ def bundle() -> dict[str, object]:
 
 
 @pytest.fixture
-def searched(lakehouse: Lakehouse, tmp_path: Path) -> Iterator[dict[str, str]]:
+def searched(lakehouse: Lakehouse, home: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
     """Everything that people other than the data's own users see, after a full run at DEBUG."""
     folder = tmp_path / "drop"
     folder.mkdir()
@@ -124,7 +124,6 @@ def searched(lakehouse: Lakehouse, tmp_path: Path) -> Iterator[dict[str, str]]:
         done = lakehouse(*arguments, check=False, **debug)
         # The folder's own path is printed by nothing; pytest's temporary folder holds no planted word.
         seen[f"terminal: {' '.join(arguments[:1])}"] = done.stdout + done.stderr
-    home = tmp_path / "home"
     settings = embedded.ensure_running(Settings(LAKEHOUSE_HOME=home))
     for database, skip in (
         ("dagster", ()),
