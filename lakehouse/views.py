@@ -7,7 +7,7 @@ tag ``reference/target`` is the text of a reference (``patient_reference`` gives
 of type date, dateTime or instant is checked.
 
 Views whose Silver model is the single line ``{{ silver_table('name') }}`` get their documentation
-and key tests generated too.
+generated too, and are listed for the test of their keys.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def compile_views(*, check: bool = False, project: Path = DBT) -> list[Path]:
     wanted[project / "models" / "silver" / "reference_integrity.sql"] = reference_integrity(
         views, passed_through
     )
-    wanted[project / "macros" / "generated" / "silver_tables.sql"] = silver_tables(project)
+    wanted[project / "macros" / "generated" / "silver_tables.sql"] = silver_tables(
+        project, views, passed_through
+    )
     stale = [
         path
         for path in sorted((project / "models" / "staging").glob("stg_fhir__*.sql"))
@@ -179,8 +181,6 @@ def documentation(views: list[StagedView]) -> str:
         lines += [
             f"  - name: {view.name}",
             f"    description: {_quoted(f'{view.description} Latest version wins.')}",
-            "    data_tests:",
-            f"      - unique_key: {{arguments: {{columns: [{view.key}]}}}}",
             "    columns:",
         ]
         documented = [
@@ -247,7 +247,9 @@ def reference_integrity(views: list[StagedView], passed_through: frozenset[str])
 _SUPPORT = frozenset({"data_issue", "resource_identifier", "resource_link", "reference_integrity"})
 
 
-def silver_tables(project: Path) -> str:
+def silver_tables(
+    project: Path, views: list[StagedView], passed_through: frozenset[str]
+) -> str:
     """A macro that lists the clinical tables, for models that must follow all of them."""
     names = sorted(
         path.stem
@@ -255,9 +257,16 @@ def silver_tables(project: Path) -> str:
         if path.stem not in _SUPPORT
     )
     listed = ",\n".join(f"        '{name}'" for name in names)
+    keys = ",\n".join(
+        f"        ['{view.name}', '{view.key}']"
+        for view in views
+        if view.name in passed_through
+    )
     return (
         "{#- Generated from dbt/models/silver by `lakehouse views compile`; do not edit. -#}\n"
         "{% macro silver_tables() %}\n    {{ return([\n" + listed + "\n    ]) }}\n{% endmacro %}\n"
+        "\n\n{#- Tables that are exactly their view, with their key. -#}\n"
+        "{% macro view_tables() %}\n    {{ return([\n" + keys + "\n    ]) }}\n{% endmacro %}\n"
     )
 
 

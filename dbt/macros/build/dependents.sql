@@ -30,13 +30,7 @@
                 bronze.resource, '{"identifier":[{"system":"VARCHAR","value":"VARCHAR"}]}'
             ).identifier as identifiers
         from {{ source('bronze', 'fhir_resource') }} as bronze
-        where
-            bronze.resource_type in ({{ sql_list(identifying_types()) }})
-            and bronze.rowid in (
-                select bronze_row
-                from memory.scratch.winner
-                where resource_type in ({{ sql_list(identifying_types()) }})
-            )
+        where {{ is_winner(identifying_types()) }}
     )
 
     select distinct on (resource_type, resource_id, identifier_key)
@@ -175,13 +169,7 @@
                 '{"subject":{"reference":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"context":{"encounter":[{"reference":"VARCHAR"}]},"medicationReference":{"reference":"VARCHAR"},"result":[{"reference":"VARCHAR"}],"category":[{"coding":[{"code":"VARCHAR"}]}],"code":{"coding":[{"code":"VARCHAR"}]},"presentedForm":["JSON"]}'
             ) as parsed
         from {{ source('bronze', 'fhir_resource') }} as bronze
-        where
-            bronze.resource_type in ('DocumentReference', 'DiagnosticReport', 'MedicationRequest')
-            and bronze.rowid in (
-                select bronze_row
-                from memory.scratch.winner
-                where resource_type in ('DocumentReference', 'DiagnosticReport', 'MedicationRequest')
-            )
+        where {{ is_winner(['DocumentReference', 'DiagnosticReport', 'MedicationRequest']) }}
     ),
 
     named as (
@@ -331,9 +319,7 @@
             union
             select {{ study_uid("json_extract_string(bronze.resource, '$.identifier[*].value')") }}
             from {{ source('bronze', 'fhir_resource') }} as bronze
-            where
-                bronze.resource_type = 'ImagingStudy'
-                and bronze.rowid in (select bronze_row from memory.scratch.winner where resource_type = 'ImagingStudy')
+            where {{ is_winner(['ImagingStudy']) }}
         {% endset %}
         {% do run_query(studies) %}
         {% if has_table %}

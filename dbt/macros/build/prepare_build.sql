@@ -132,6 +132,7 @@
             resource_type,
             resource_id,
             count(*) as row_count,
+            any_value(submission_id) as submission_id,
             any_value(bronze_row) as bronze_row,
             any_value(conditional_references) as conditional_references,
             coalesce(bool_or(is_deletion), false) as is_deletion
@@ -181,11 +182,11 @@
         from effective
     )
 
-    select resource_type, resource_id, bronze_row, conditional_references
+    select resource_type, resource_id, submission_id, bronze_row, conditional_references
     from per_key
     where row_count = 1 and not is_deletion
     union all
-    select resource_type, resource_id, bronze_row, conditional_references
+    select resource_type, resource_id, submission_id, bronze_row, conditional_references
     from ranked
     where place = 1 and not coalesce(is_deletion, false)
 {%- endmacro %}

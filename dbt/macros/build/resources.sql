@@ -8,13 +8,7 @@
             bronze.source_position,
             bronze.ingested_at
         from {{ source('bronze', 'fhir_resource') }} as bronze
-        where
-            bronze.resource_type = '{{ resource_type }}'
-            {%- if execute %}
-            and bronze.rowid in (
-                select bronze_row from memory.scratch.winner where resource_type = '{{ resource_type }}'
-            )
-            {%- endif %}
+        where {{ is_winner([resource_type]) }}
             {%- if texts %}
             and (
                 {%- for text in texts %}
@@ -23,6 +17,26 @@
             )
             {%- endif %}
     )
+{%- endmacro %}
+
+
+{#-
+    The condition that a Bronze row (alias `bronze`) is a winner of one of these types. Where they
+    come from few submissions it names them: files of other submissions are then not opened.
+-#}
+{% macro is_winner(resource_types) -%}
+    bronze.resource_type in ({{ sql_list(resource_types) }})
+    {%- if execute and flags.WHICH in ('run', 'build') %}
+    {%- set submissions = run_query("select distinct submission_id from memory.scratch.winner where resource_type in (" ~ sql_list(resource_types) ~ ") order by 1 limit 201").columns[0].values() %}
+    {%- if submissions | length <= 200 %}
+            and bronze.submission_id in ({{ sql_list(submissions) }})
+    {%- endif %}
+            and bronze.rowid in (
+                select bronze_row
+                from memory.scratch.winner
+                where resource_type in ({{ sql_list(resource_types) }})
+            )
+    {%- endif %}
 {%- endmacro %}
 
 

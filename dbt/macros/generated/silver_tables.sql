@@ -23,3 +23,20 @@
         'soap_note'
     ]) }}
 {% endmacro %}
+
+
+{#- Tables that are exactly their view, with their key. -#}
+{% macro view_tables() %}
+    {{ return([
+        ['allergy_intolerance', 'allergy_intolerance_id'],
+        ['care_plan', 'care_plan_id'],
+        ['claim', 'claim_id'],
+        ['coverage', 'coverage_id'],
+        ['device', 'device_id'],
+        ['diagnostic_report', 'diagnostic_report_id'],
+        ['explanation_of_benefit', 'explanation_of_benefit_id'],
+        ['immunization', 'immunization_id'],
+        ['medication', 'medication_id'],
+        ['medication_administration', 'medication_administration_id']
+    ]) }}
+{% endmacro %}
