@@ -31,8 +31,14 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[1] / "dbt"
 
 #: Files whose content decides what Silver's rows are: a change means a full rebuild of Silver.
-_SILVER_SOURCES = ("macros/**/*.sql", "models/staging/*.sql", "models/silver/*.sql")
-_PROJECT_SOURCES = (*_SILVER_SOURCES, "models/**/*", "tests/**/*.sql", "*.yml")
+_SILVER_SOURCES = (
+    "macros/build/*.sql",
+    "macros/fhir/*.sql",
+    "macros/materializations/*.sql",
+    "models/staging/*.sql",
+    "models/silver/*.sql",
+)
+_PROJECT_SOURCES = ("macros/**/*.sql", "models/**/*", "tests/**/*.sql", "*.yml")
 
 #: dbt keeps one adapter, one connection pool and one set of flags per process.
 _ONE_AT_A_TIME = threading.Lock()

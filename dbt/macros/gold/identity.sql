@@ -33,3 +33,11 @@
 {% macro patient_key(value) -%}
     {{ pseudonym("'Patient/' || " ~ value) }}
 {%- endmacro %}
+
+
+{#- Version of the contract of gold.encounter_summary, as its YAML states it. -#}
+{% macro contract_version() -%}
+    {%- if execute -%}
+    {{- graph.nodes['model.lakehouse.encounter_summary'].config.meta.contract_version -}}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,6 +1,6 @@
 -- Grain: one row: what the corpus gold.encounter_summary holds, and how completely.
 select
-    '{{ graph.nodes["model.lakehouse.encounter_summary"].config.meta.contract_version if execute else "" }}' as contract_version,
+    '{{ contract_version() }}' as contract_version,
     count(*) as encounter_count,
     count(distinct patient_id) as patient_count,
     min(encounter_date) as first_encounter_date,

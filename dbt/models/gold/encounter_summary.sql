@@ -303,7 +303,7 @@ traced as (
 
 select
     {{ uuid5("'Encounter/' || encounter.encounter_id") }} as encounter_summary_id,
-    '{{ model.config.meta.contract_version }}' as contract_version,
+    '{{ contract_version() }}' as contract_version,
     encounter.encounter_id,
     encounter.patient_id,
     encounter.encounter_date,
