@@ -41,7 +41,7 @@ from lakehouse.storage import ObjectStore, open_store
 log = logging.getLogger(__name__)
 
 #: Input that is worth one more process: starting one costs about half a second.
-BYTES_PER_PROCESS: Final = 48 * 1024 * 1024
+BYTES_PER_PROCESS: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -319,6 +319,41 @@ def test_text_that_is_not_utf8_costs_only_its_resource(reader: Reader) -> None:
     assert outcome.refused == [("line 1", "bad_encoding")]
 
 
+def test_a_full_url_that_is_not_utf8_costs_only_its_entry(reader: Reader) -> None:
+    good = json.dumps(GOOD).encode()
+    bad = b'{"fullUrl":"http://x/M\xfcller","resource":{"resourceType":"Patient","id":"x"}}'
+    for data in (b",".join([bad, good]), b",".join([bad, good]) + b",{]"):
+        outcome = read(reader, b'{"resourceType":"Bundle","entry":[' + data + b"]}")
+        assert outcome.ids == ["Patient/good"]
+        assert outcome.refused[0][1] == "bad_encoding"
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [(r"a\u0000b", False), (r"a\\u0000b", True), (r"a\\\u0000b", False), ("plain", True)],
+)
+def test_a_text_with_the_character_nul_costs_only_its_resource(
+    reader: Reader, text: str, taken: bool
+) -> None:
+    body = f'{{"resourceType":"Patient","id":"x","name":[{{"text":"{text}"}}]}}'
+    good = json.dumps(GOOD["resource"])
+    expected = [] if taken else ["invalid_value"]
+    document = f'{{"resourceType":"Bundle","entry":[{{"resource":{body}}},{{"resource":{good}}}]}}'
+    for data, name in ((document, "a.json"), (f"{body}\n{good}", "b.ndjson")):
+        outcome = read(reader, data.encode(), name)
+        assert [reason for _, reason in outcome.refused] == expected
+        assert "Patient/good" in outcome.ids
+
+
+def test_bundles_in_bundles_end_somewhere(reader: Reader) -> None:
+    document: dict[str, Any] = {"resourceType": "Bundle", "entry": [GOOD]}
+    for _ in range(12):
+        document = {"resourceType": "Bundle", "entry": [GOOD, {"resource": document}]}
+    outcome = read(reader, json.dumps(document).encode())
+    assert [reason for _, reason in outcome.refused] == ["malformed_json"]
+    assert 5 < len(outcome.rows) < 13
+
+
 def test_a_repeated_resource_is_kept_twice_and_noted(reader: Reader) -> None:
     outcome = read(reader, bundle(GOOD, GOOD, GOOD))
     assert len(outcome.rows) == 3
