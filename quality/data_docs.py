@@ -140,6 +140,7 @@ def _time(file: Path) -> str:
 
 def _write(page: Path, text: str) -> None:
     """Replace the page at once: somebody may be reading it."""
+    page.parent.mkdir(parents=True, exist_ok=True)
     new = page.with_suffix(".new")
     new.write_text(text, encoding="utf-8")
     new.replace(page)

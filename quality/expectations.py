@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -27,6 +28,7 @@ from lakehouse.errors import QualityError
 from quality import data_docs
 from quality.suites import VALIDATIONS_KEPT, Rule, Suite
 
+_COUNTS = "counts"
 _CONNECTION_VARIABLE = "LAKEHOUSE_MARTS_CONNECTION"
 _ERROR, _WARNING = "critical", "warning"  # how Great Expectations calls our severities
 
@@ -52,8 +54,7 @@ def validate_facts(
 ) -> dict[str, bool]:
     """Verdict per rule on the counted ``values``; a rule without one fails."""
     context = _context(home)
-    compiled = context.suites.add_or_update(compile_suite(suite))
-    definition = _definition(context, compiled, _frames(context, suite.name))
+    definition = _definition(context, suite, _frames(context))
     frame = pd.DataFrame({name: [value] for name, value in values.items()})
     result = definition.run(
         batch_parameters={"dataframe": frame},
@@ -72,14 +73,14 @@ def validate_published(
     # Great Expectations stores its configuration in a file: the variable keeps the password out.
     os.environ[_CONNECTION_VARIABLE] = url
     context = _context(home)
-    compiled = context.suites.add_or_update(compile_suite(suite))
+    compile_suite(suite)  # before connecting: a wrong rule is told by its name
     with _connections_closed():
         source = context.data_sources.add_or_update_postgres(
             name="marts", connection_string="${" + _CONNECTION_VARIABLE + "}"
         )
         asset = source.add_table_asset(suite.table, table_name=suite.table, schema_name=schema)
         batches = asset.add_batch_definition_whole_table("published")
-        definition = _definition(context, compiled, batches)
+        definition = _definition(context, suite, batches)
         result = definition.run(
             result_format=_RESULT_FORMAT, run_id=gx.RunIdentifier(run_name=run_name)
         )
@@ -96,6 +97,13 @@ def validate_published(
         }
         for outcome in result.results
     }
+
+
+def start_anew(home: Path) -> None:
+    """Forget the stored context: all of it is made again from the suites, and results are kept in
+    the metadata database. For when a file in it was left half-written."""
+    _context.cache_clear()
+    shutil.rmtree(home / "gx", ignore_errors=True)
 
 
 def build_site(home: Path) -> int:
@@ -142,6 +150,11 @@ def _connections_closed() -> Iterator[None]:
 def _context(home: Path) -> Any:
     """The context in ``home``/gx with its site in ``home``/data_docs; one per process and home."""
     context = gx.get_context(mode="file", project_root_dir=str(home))
+    if context.variables.config_variables_file_path is not None:
+        # Nothing of ours is in that file, and it would be parsed again for every expectation.
+        context.variables.config_variables_file_path = None  # type: ignore[assignment]
+        context.variables.save()
+        context = gx.get_context(mode="file", project_root_dir=str(home))
     context.enable_analytics(False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     context.variables.data_docs_sites = {
@@ -160,16 +173,20 @@ def _context(home: Path) -> Any:
     return context
 
 
-def _frames(context: Any, name: str) -> Any:
-    """The batch definition of a suite's frames of counts."""
-    source = context.data_sources.add_or_update_pandas("counts")
-    return source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("counts")
+def _frames(context: Any) -> Any:
+    """The batch definition of frames of counts; one for all suites, as each is a file's rewrite."""
+    source = context.data_sources.all().get(_COUNTS) or context.data_sources.add_pandas(_COUNTS)
+    names = {asset.name for asset in source.assets}
+    asset = source.get_asset(_COUNTS) if _COUNTS in names else source.add_dataframe_asset(_COUNTS)
+    if asset.batch_definitions:
+        return asset.get_batch_definition(_COUNTS)
+    return asset.add_batch_definition_whole_dataframe(_COUNTS)
 
 
-def _definition(context: Any, suite: gx.ExpectationSuite, batches: Any) -> Any:
-    """The stored validation definition of a stored suite, brought up to date."""
+def _definition(context: Any, suite: Suite, batches: Any) -> Any:
+    """The stored validation definition with its stored suite, brought up to date."""
     return context.validation_definitions.add_or_update(
-        gx.ValidationDefinition(name=suite.name, data=batches, suite=suite)
+        gx.ValidationDefinition(name=suite.name, data=batches, suite=compile_suite(suite))
     )
 
 

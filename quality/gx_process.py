@@ -22,6 +22,8 @@ from lakehouse.privacy import quiet_libraries
 from quality import expectations
 from quality.suites import Rule, Suite
 
+_LOG = logging.getLogger("quality")
+
 #: How long to wait for another request before the site is built: longer than from one layer's checks
 #: to the next, so that the site does not take the processor from the work it reports on.
 _IDLE_SECONDS = 5.0
@@ -40,17 +42,27 @@ def main() -> None:
             continue
         request = json.loads(line)
         try:
-            answer = _answer(request, unshown)
+            answer = _answer_or_again(request, unshown)
         except QualityError as error:
             answer = {"error": str(error)}
         except Exception as error:  # noqa: BLE001  (the parent raises it as its own)
-            # Its text may quote a value or the connection: only its kind and place go out.
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            name = Path(place.filename).name
-            answer = {"error": f"{type(error).__name__} in {name}, line {place.lineno}"}
+            answer = {"error": _kind_and_place(error)}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
     _build_sites(unshown)
+
+
+def _answer_or_again(request: dict[str, Any], unshown: set[Path]) -> dict[str, Any]:
+    """The answer; where Great Expectations stumbles over its own files, with new ones."""
+    try:
+        return _answer(request, unshown)
+    except QualityError:
+        raise
+    except Exception:  # noqa: BLE001  (what a half-written file raises depends on the file)
+        home = Path(request["home"])
+        with expectations.alone(home):
+            expectations.start_anew(home)
+        return _answer(request, unshown)
 
 
 def _answer(request: dict[str, Any], unshown: set[Path]) -> dict[str, Any]:
@@ -92,11 +104,23 @@ def _suite(data: dict[str, Any]) -> Suite:
 
 
 def _build_sites(unshown: set[Path]) -> None:
+    """Complete the sites of these homes. Nobody waits for this, so a failure is only logged; the next
+    build finds what is missing."""
     while unshown:
         home = unshown.pop()
-        if home.exists():
+        if not home.exists():
+            continue
+        try:
             with expectations.alone(home):
                 expectations.build_site(home)
+        except Exception as error:  # noqa: BLE001
+            _LOG.warning("Data Docs could not be completed: %s", _kind_and_place(error))
+
+
+def _kind_and_place(error: Exception) -> str:
+    """What went wrong and where; not the error's text, which may quote a value or the connection."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
 
 
 def _lines() -> Iterator[str | None]:

@@ -75,11 +75,12 @@ def test_published_marts_are_checked_in_postgres(
 
 
 def test_a_mart_that_was_not_published_is_named(
-    marts: psycopg.Connection[Any], suite: MakeSuite, check: Check
+    marts: psycopg.Connection[Any], suite: MakeSuite, check: Check, settings: Settings
 ) -> None:
     results = check(suite("published.claims", PUBLISHED), schema="marts_7")
     assert not any(result.passed for result in results.values())
     assert "published.claims is not there" in results["row_count"].message
+    assert quality.build_data_docs(settings).exists()
 
 
 def test_checking_leaves_no_lock_on_the_publication(

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 import quality
 from lakehouse.metadata import models
+from lakehouse.settings import Settings
 from quality.suites import Suite
 
 Check = Callable[..., dict[str, quality.CheckResult]]
@@ -244,6 +245,19 @@ def _file(path: str, **counts: int) -> models.SubmissionFile:
         outcome="landed",
         **counts,
     )
+
+
+@pytest.mark.parametrize("file", ["great_expectations.yml", "expectations/silver/observation.json"])
+def test_a_file_that_was_left_half_written_is_made_again(
+    file: str, observations: None, suite: MakeSuite, check: Check, settings: Settings
+) -> None:
+    from quality import worker
+
+    check(suite("silver.observation", ONE_RULE))
+    worker.close()  # a new process reads the files
+    broken = settings.home / "gx" / file
+    broken.write_text(broken.read_text(encoding="utf-8")[:100], encoding="utf-8")
+    assert check(suite("silver.observation", ONE_RULE))["not_null_observation_id"].passed
 
 
 def test_a_dead_process_is_named_and_the_next_check_starts_a_new_one(
