@@ -68,11 +68,22 @@ def parquet_files(store: ObjectStore) -> set[str]:
     return {info.key for info in store.list("lake/bronze/") if info.key.endswith(".parquet")}
 
 
-@pytest.mark.parametrize("first_landing", [True, False], ids=["first", "again"])
 @pytest.mark.parametrize(
-    ("step", "when"),
-    [("_load", "before"), ("_keys_of_load", "before"), ("_load", "after"), ("_register", "after")],
-    ids=["parquet written", "files loaded", "load checked", "rows committed"],
+    ("step", "when", "first_landing"),
+    [
+        ("_load", "before", True),
+        ("_keys_of_load", "before", True),
+        ("_register", "after", True),
+        ("_keys_of_load", "before", False),
+        ("_register", "after", False),
+    ],
+    ids=[
+        "Parquet written",
+        "files loaded",
+        "rows committed",
+        "files loaded again",
+        "rows committed again",
+    ],
 )
 def test_a_killed_landing_is_put_right_by_the_next(
     stage: Stage,
@@ -115,13 +126,13 @@ def test_two_landings_of_one_submission_take_turns(
     submission = stage(DROP)
     context = multiprocessing.get_context("spawn")
     processes = [
-        context.Process(target=land_plainly, args=(settings, submission)) for _ in range(3)
+        context.Process(target=land_plainly, args=(settings, submission)) for _ in range(2)
     ]
     for process in processes:
         process.start()
     for process in processes:
         process.join(timeout=180)
-    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert [process.exitcode for process in processes] == [0, 0]
     assert con.execute("select count(*) from lake.bronze.fhir_resource").fetchone() == (21,)
 
 
