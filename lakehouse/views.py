@@ -247,9 +247,7 @@ def reference_integrity(views: list[StagedView], passed_through: frozenset[str])
 _SUPPORT = frozenset({"data_issue", "resource_identifier", "resource_link", "reference_integrity"})
 
 
-def silver_tables(
-    project: Path, views: list[StagedView], passed_through: frozenset[str]
-) -> str:
+def silver_tables(project: Path, views: list[StagedView], passed_through: frozenset[str]) -> str:
     """A macro that lists the clinical tables, for models that must follow all of them."""
     names = sorted(
         path.stem
@@ -258,9 +256,7 @@ def silver_tables(
     )
     listed = ",\n".join(f"        '{name}'" for name in names)
     keys = ",\n".join(
-        f"        ['{view.name}', '{view.key}']"
-        for view in views
-        if view.name in passed_through
+        f"        ['{view.name}', '{view.key}']" for view in views if view.name in passed_through
     )
     return (
         "{#- Generated from dbt/models/silver by `lakehouse views compile`; do not edit. -#}\n"

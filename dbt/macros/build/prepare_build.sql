@@ -19,10 +19,33 @@
 {% macro prepare_build() %}
 {% if execute and flags.WHICH in ('run', 'build') %}
     {% do run_query('create schema if not exists memory.scratch') %}
-    {% do run_query("create or replace table memory.scratch.existing_table as select schema_name, table_name, comment as built_by from duckdb_tables() where database_name = 'lake' and schema_name in ('silver', 'gold', 'marts')") %}
+    {% do run_query('create or replace table memory.scratch.existing_table as ' ~ lake_tables()) %}
     {% if builds_silver() %}{% do prepare_silver() %}{% endif %}
 {% endif %}
 {% endmacro %}
+
+
+{#-
+    The lake's tables and the fingerprint of the models that built them (their comment), read from
+    DuckLake's own tables: information_schema would load the catalog of every attached database.
+-#}
+{% macro lake_tables() -%}
+    select schemas.schema_name, tables.table_name, tags.value as built_by
+    from __ducklake_metadata_lake.ducklake_table as tables
+    inner join __ducklake_metadata_lake.ducklake_schema as schemas on tables.schema_id = schemas.schema_id
+    left join __ducklake_metadata_lake.ducklake_tag as tags
+        on tables.table_id = tags.object_id and tags.key = 'comment' and tags.end_snapshot is null
+    where
+        tables.end_snapshot is null
+        and schemas.end_snapshot is null
+        and schemas.schema_name in ('silver', 'gold', 'marts')
+{%- endmacro %}
+
+
+{#- dbt asks which schemas there are before each run; lakehouse.lake made them. -#}
+{% macro duckdb__list_schemas(database) -%}
+    {{ return(run_query('select schema_name from __ducklake_metadata_lake.ducklake_schema where end_snapshot is null')) }}
+{%- endmacro %}
 
 
 {#- Whether a Silver table is among the selected models. -#}
