@@ -12,7 +12,7 @@ import importlib.resources
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -157,10 +157,12 @@ def write(
 ) -> T:
     """Run ``work`` in one transaction while holding the lock of each of ``tables``.
 
-    ``tables`` are named ``schema.table``. For anything that is not a pure append. The whole
-    transaction is tried again on conflict; :class:`WriteConflict` after the last try.
+    ``tables`` are named ``schema.table``. For anything that is not a pure append. Waits while
+    somebody holds the :func:`layer_lock` of their layer. The whole transaction is tried again on
+    conflict; :class:`WriteConflict` after the last try.
     """
-    with _advisory_lock(settings, tables):
+    layers = {f"{table.partition('.')[0]}.*" for table in tables}
+    with _advisory_lock(settings, tables, shared=layers):
         return append(connection, work, author=author, message=message, extra=extra)
 
 
@@ -224,9 +226,15 @@ def snapshot_id(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 @contextmanager
-def _advisory_lock(settings: Settings, names: Sequence[str]) -> Iterator[None]:
+def _advisory_lock(
+    settings: Settings, names: Iterable[str], *, shared: Iterable[str] = ()
+) -> Iterator[None]:
     """Session-level advisory locks, taken in sorted order so that two writers cannot deadlock."""
     with psycopg.connect(settings.libpq_url("ducklake"), autocommit=True) as connection:
+        for name in sorted(set(shared)):
+            connection.execute(
+                "select pg_advisory_lock_shared(%s, hashtext(%s))", [_LOCK_SPACE, name]
+            )
         for name in sorted(set(names)):
             connection.execute("select pg_advisory_lock(%s, hashtext(%s))", [_LOCK_SPACE, name])
         yield  # closing the connection releases the locks, also when this process is killed

@@ -273,6 +273,7 @@ class S3Store:
             if len(first) < PART_BYTES:
                 self._client.put_bytes(bucket, key, first, if_absent)
             else:
+                self._refuse_existing(key, if_absent)
                 with self._upload(bucket, key, if_absent) as (upload, etags):
                     for number, part in enumerate(_parts(first, stream), start=1):
                         etags.append(self._client.put_part(bucket, key, upload, number, part))
@@ -288,6 +289,7 @@ class S3Store:
         found = self.stat(source)
         if found.size < PART_BYTES:
             return self.put(target, self._fetch(source, 0, None, found.etag), if_absent=True)
+        self._refuse_existing(target, if_absent)
         # CopyObject has no portable "create only"; completing a multipart copy has.
         with self._translated(target), self._upload(bucket, target, if_absent) as (upload, etags):
             for number, start in enumerate(range(0, found.size, COPY_PART_BYTES), start=1):
@@ -299,6 +301,11 @@ class S3Store:
                 }
                 etags.append(self._client.copy_part(bucket, target, upload, number, part))
         return self.stat(target)
+
+    def _refuse_existing(self, key: str, if_absent: bool) -> None:
+        """Say it before gigabytes are sent; what decides a race is the condition at the end."""
+        if if_absent and self.exists(key):
+            raise ObjectExists(f"{self._named(key)} exists already.")
 
     @contextmanager
     def _upload(
