@@ -99,12 +99,19 @@ def build(
         return _invoke(settings, arguments, environment, on_event)
 
 
-def generate_docs(settings: Settings, folder: Path) -> None:
-    """Write dbt's documentation site (index.html, manifest.json, catalog.json) into ``folder``."""
+def generate_docs(settings: Settings, folder: Path) -> Path:
+    """Write dbt's documentation site, one file that needs no server: ``folder/index.html``."""
     folder.mkdir(parents=True, exist_ok=True)
-    with _ONE_AT_A_TIME, _prepared(settings) as environment:
-        environment["DBT_TARGET_PATH"] = str(folder)
+    with (
+        _ONE_AT_A_TIME,
+        _prepared(settings) as environment,
+        tempfile.TemporaryDirectory(dir=_cache(settings.home)) as work,
+    ):
+        environment["DBT_TARGET_PATH"] = work
         _invoke(settings, ["docs", "generate", "--static"], environment, None, write=True)
+        index = folder / "index.html"
+        _write(index, (Path(work) / "static_index.html").read_bytes())
+    return index
 
 
 @functools.lru_cache(maxsize=1)

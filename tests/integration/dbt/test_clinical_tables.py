@@ -133,6 +133,12 @@ FIRST = [
         medicationReference={"reference": "#in"},
     ),
     of_patient(
+        "MedicationRequest",
+        "m6",
+        status="draft",
+        medicationReference={"reference": "Medication/never"},
+    ),
+    of_patient(
         "Observation",
         "bp",
         status="final",
@@ -330,9 +336,12 @@ def test_a_comparator_stays_beside_the_number(built: Silver) -> None:
 def test_references_that_point_nowhere_are_counted(built: Silver) -> None:
     dangling = built.connection.execute(
         "select source_table, column_name, dangling_count from lake.silver.reference_integrity"
-        " where dangling_count > 0"
+        " where dangling_count > 0 order by all"
     ).fetchall()
-    assert dangling == [("encounter", "patient_id", 1)]
+    assert dangling == [
+        ("encounter", "patient_id", 1),
+        ("medication_request", "medication_reference", 1),
+    ]
 
 
 def test_a_note_sent_twice_is_one_row_with_its_sections(built: Silver) -> None:
