@@ -23,7 +23,7 @@ def definitions() -> dg.Definitions:
 
 
 def drawn(definitions: dg.Definitions) -> dict[str, object]:
-    """Assets with what they depend on, checks by asset, jobs, schedules and sensors."""
+    """Assets with what they depend on, which are checked, jobs, schedules and sensors."""
     graph = definitions.resolve_asset_graph()
     assets = {
         key.to_user_string(): {
@@ -33,14 +33,11 @@ def drawn(definitions: dg.Definitions) -> dict[str, object]:
         }
         for key in sorted(graph.get_all_asset_keys())
     }
-    checks: dict[str, int] = {}
-    for key in graph.asset_check_keys:
-        name = key.asset_key.to_user_string()
-        checks[name] = checks.get(name, 0) + 1
+    checked = {key.asset_key.to_user_string() for key in graph.asset_check_keys}
     repository = definitions.get_repository_def()
     return {
         "assets": assets,
-        "checks": dict(sorted(checks.items())),
+        "checked": sorted(checked),
         "jobs": sorted(
             job.name for job in repository.get_all_jobs() if not job.name.startswith("__")
         ),
