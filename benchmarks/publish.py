@@ -6,7 +6,7 @@ Three marts of the shapes that the platform has: counts by group (6 columns), a 
 (10 columns), and one row per encounter (39 columns). Each is published alone by the real publisher,
 into an embedded Postgres of its own; the best of the repeats is shown. "load" is the copy (binary
 COPY through DuckDB's postgres extension, and counting), "all" is everything up to the switch of the
-views: counts verified against the lake, indexes, vacuum.
+views: counts verified against the lake, indexes, analyze.
 """
 
 from __future__ import annotations
