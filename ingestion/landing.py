@@ -35,6 +35,7 @@ from ingestion.sources import (
     Rejected,
     StagedFile,
     bronze_tables,
+    registry,
 )
 from lakehouse import lake
 from lakehouse.errors import LandingError
@@ -48,6 +49,8 @@ SCHEMA: Final = "bronze"
 #: Files with these outcomes are landing's: intake has put all others aside for good.
 _LANDABLE: Final = ("staged", "landed")
 _ROWS_AT_ONCE: Final = 5_000
+#: Rows of a row group where compaction writes large texts: DuckDB's 122,880 would be gigabytes.
+_LARGE_ROW_GROUP: Final = 8192
 #: dlt keeps its active pipeline in the process.
 _one_pipeline = threading.Lock()
 
@@ -374,6 +377,9 @@ def _remove_orphans(
 def ensure_tables(settings: Settings, connection: duckdb.DuckDBPyConnection) -> None:
     """Make the Bronze tables of every source where they are missing; safe in parallel."""
     schemas = bronze_tables()
+    sorted_by = {
+        table: keys for one in registry().values() for table, keys in one.sorted_by.items()
+    }
     missing = sorted(schemas.keys() - _tables(connection))
     if not missing:
         return
@@ -382,6 +388,8 @@ def ensure_tables(settings: Settings, connection: duckdb.DuckDBPyConnection) -> 
         for table in missing:
             columns = ", ".join(f'"{one.name}" {_sql_type(one.type)}' for one in schemas[table])
             connection.execute(f"create table if not exists {_named(table)} ({columns})")
+            if keys := sorted_by.get(table):
+                connection.execute(f"alter table {_named(table)} set sorted by ({', '.join(keys)})")
 
     lake.write(
         settings,
@@ -391,6 +399,12 @@ def ensure_tables(settings: Settings, connection: duckdb.DuckDBPyConnection) -> 
         author="landing",
         message="make Bronze tables",
     )
+    for table in missing:  # DuckLake has no options for a table of the same transaction
+        if pa.large_string() in schemas[table].types:
+            connection.execute(
+                f"call {lake.LAKE}.set_option('parquet_row_group_size', {_LARGE_ROW_GROUP}, "
+                f"schema => '{SCHEMA}', table_name => {lake.literal(table)})"
+            )
 
 
 def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:

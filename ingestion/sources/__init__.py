@@ -117,12 +117,14 @@ class Source(Protocol):
 
     ``tables`` gives, for each Bronze table, the columns of the source's batches: ``source_file``,
     ``source_position`` and then its own. Bronze's column order is :data:`PROVENANCE` and then the
-    source's own.
+    source's own. ``sorted_by`` names the columns by which compaction keeps a table's rows, where
+    readers filter by them.
     """
 
     name: str
     file_types: frozenset[str]
     tables: Mapping[str, pa.Schema]
+    sorted_by: Mapping[str, Sequence[str]]
 
     def read(self, store: ObjectStore, files: Sequence[StagedFile]) -> Iterator[Event]:
         """Everything in ``files``: batches of bounded size, what was rejected, and each file's end.

@@ -202,6 +202,7 @@ class DicomSource:
     name = "dicom"
     file_types = frozenset({"dicom"})
     tables: Mapping[str, pa.Schema] = {TABLE: SCHEMA}
+    sorted_by: Mapping[str, Sequence[str]] = {TABLE: ("study_instance_uid",)}
 
     def read(self, store: ObjectStore, files: Sequence[StagedFile]) -> Iterator[Event]:
         rows: list[dict[str, object]] = []

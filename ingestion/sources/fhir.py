@@ -295,6 +295,7 @@ class FhirSource:
     name = "fhir"
     file_types = frozenset({"fhir_bundle", "fhir_ndjson"})
     tables: Mapping[str, pa.Schema] = {TABLE: SCHEMA}
+    sorted_by: Mapping[str, Sequence[str]] = {TABLE: ("resource_type",)}
 
     def read(self, store: ObjectStore, files: Sequence[StagedFile]) -> Iterator[Event]:
         rows = _Rows()

@@ -118,3 +118,20 @@ def test_a_submission_of_which_nothing_can_be_taken_is_quarantined(
     report = landing(submission)
     assert (report.state, report.quarantined) == ("QUARANTINED", {"missing_id": 1})
     assert rows(con, "select count(*) from bronze.fhir_resource") == [(0,)]
+
+
+def test_compaction_keeps_every_row_sorted_by_type(
+    stage: Stage, landing: Land, con: duckdb.DuckDBPyConnection
+) -> None:
+    for number in range(3):
+        encounter = {"resourceType": "Encounter", "id": f"e{number}"}
+        landing(stage({"p.json": bundle(patient(f"p{number}"), encounter)}))
+    before = rows(con, "select * from bronze.fhir_resource order by all")
+    con.execute("call ducklake_merge_adjacent_files('lake')")
+    assert rows(con, "select * from bronze.fhir_resource order by all") == before
+    [(file,)] = rows(
+        con,
+        "select data_file from ducklake_list_files('lake', 'fhir_resource', schema => 'bronze')",
+    )
+    types = [type_ for (type_,) in rows(con, f"select resource_type from '{file}'")]
+    assert types == ["Encounter"] * 3 + ["Patient"] * 3
