@@ -391,20 +391,24 @@ def ensure_tables(settings: Settings, connection: duckdb.DuckDBPyConnection) -> 
             if keys := sorted_by.get(table):
                 connection.execute(f"alter table {_named(table)} set sorted by ({', '.join(keys)})")
 
-    lake.write(
-        settings,
-        connection,
-        create,
-        tables=[f"{SCHEMA}.{table}" for table in missing],
-        author="landing",
-        message="make Bronze tables",
-    )
-    for table in missing:  # DuckLake has no options for a table of the same transaction
-        if pa.large_string() in schemas[table].types:
-            connection.execute(
-                f"call {lake.LAKE}.set_option('parquet_row_group_size', {_LARGE_ROW_GROUP}, "
-                f"schema => '{SCHEMA}', table_name => {lake.literal(table)})"
-            )
+    def keep_row_groups_small(connection: duckdb.DuckDBPyConnection) -> None:
+        for table in missing:
+            if pa.large_string() in schemas[table].types:
+                connection.execute(
+                    f"call {lake.LAKE}.set_option('parquet_row_group_size', {_LARGE_ROW_GROUP}, "
+                    f"schema => '{SCHEMA}', table_name => {lake.literal(table)})"
+                )
+
+    # Two transactions: DuckLake takes no options for a table that is not committed.
+    for work in (create, keep_row_groups_small):
+        lake.write(
+            settings,
+            connection,
+            work,
+            tables=[f"{SCHEMA}.{table}" for table in missing],
+            author="landing",
+            message="make Bronze tables",
+        )
 
 
 def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
