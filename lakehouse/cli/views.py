@@ -54,6 +54,9 @@ def run(
     from sql_on_fhir import SqlOnFhirError
     from sql_on_fhir.run import run_view
 
+    for file in files or []:
+        if str(file) != "-" and not file.is_file():
+            raise ConfigurationError("There is no such file.", hint=f"Check the path: {file}")
     paths: list[Path | str] = [*(files or [])] or ["-"]
     try:
         relation = run_view(json.loads(view.read_text(encoding="utf-8")), paths)
