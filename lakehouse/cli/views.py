@@ -57,7 +57,7 @@ def run(
     for file in files or []:
         if str(file) != "-" and not file.is_file():
             raise ConfigurationError("There is no such file.", hint=f"Check the path: {file}")
-    paths: list[Path | str] = ["-" if str(file) == "-" else file for file in files or ["-"]]
+    paths: list[Path | str] = ["-" if str(file) == "-" else file for file in files or [Path("-")]]
     try:
         relation = run_view(json.loads(view.read_text(encoding="utf-8")), paths)
         _write(relation, format_, output)
