@@ -117,11 +117,12 @@ def _folder(settings: Settings) -> Path:
 
 
 def _start(settings: Settings, name: str, command: list[str], variables: dict[str, str]) -> None:
+    """Start it under a supervisor, which brings it back when it dies."""
     folder = _folder(settings)
     executable = Path(sys.executable).parent / command[0]
     with (folder / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - our own executables
-            [str(executable), *command[1:]],
+            [sys.executable, "-m", "lakehouse.supervisor", str(executable), *command[1:]],
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -152,7 +153,7 @@ def _alive(settings: Settings, name: str) -> bool:
 
 
 def _stop(settings: Settings, name: str) -> bool:
-    """End the process group; the children it started go with it."""
+    """End the supervisor, which ends its service and the children of that."""
     pid = _pid(settings, name)
     if pid is None or not _alive(settings, name):
         return False
