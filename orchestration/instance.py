@@ -14,9 +14,12 @@ from pathlib import Path
 import dagster as dg
 
 from lakehouse.settings import Settings
+from orchestration import presence
 from orchestration.vocabulary import LAKE_WRITER_POOL, LANDING_POOL, PUBLISH_POOL
 
-_DAGSTER_YAML = """\
+#: Says the same as the compose stack's docker/dagster/dagster.yaml, but for where things are kept:
+#: a test holds the two together.
+DAGSTER_YAML = """\
 # Written by `lakehouse`; the compose stack has its own in docker/dagster/.
 telemetry:
   enabled: false
@@ -42,15 +45,35 @@ local_artifact_storage:
     base_dir:
       env: DAGSTER_ARTIFACTS
 
+# Runs are processes of the code location; the launcher notices when one died with it.
+run_launcher:
+  module: orchestration.launcher
+  class: CodeLocationRunLauncher
+
+run_coordinator:
+  module: dagster.core.run_coordinator
+  class: QueuedRunCoordinator
+  config:
+    dequeue_interval_seconds: 2
+
 run_monitoring:
   enabled: true
   start_timeout_seconds: 180
   max_resume_run_attempts: 0
-  poll_interval_seconds: 30
+  poll_interval_seconds: 20
+  # What a killed run held of a pool is free again soon after; else its retry would wait for ever.
+  free_slots_after_run_end_seconds: 5
+
+# A run that died with its process starts again from where it stopped; a failed check does not.
+run_retries:
+  enabled: true
+  max_retries: 2
+  retry_on_asset_or_op_failure: false
 
 concurrency:
   pools:
     granularity: op
+    default_limit: 1
   runs:
     max_concurrent_runs: 4
 
@@ -73,8 +96,8 @@ def environment(settings: Settings) -> dict[str, str]:
     home = settings.home.resolve() / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     configuration = home / "dagster.yaml"
-    if not configuration.exists() or configuration.read_text(encoding="utf-8") != _DAGSTER_YAML:
-        configuration.write_text(_DAGSTER_YAML, encoding="utf-8")
+    if not configuration.exists() or configuration.read_text(encoding="utf-8") != DAGSTER_YAML:
+        configuration.write_text(DAGSTER_YAML, encoding="utf-8")
     return {
         "DAGSTER_HOME": str(home),
         "DAGSTER_POSTGRES_URL": settings.libpq_url("dagster"),
@@ -88,12 +111,17 @@ def environment(settings: Settings) -> dict[str, str]:
 
 @contextmanager
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """The instance, with the pools' limits set."""
+    """The instance, with the pools' limits set and this process known to be there.
+
+    Runs of command lines that were killed are marked failed first: they hold places in pools.
+    """
     os.environ.update(environment(settings))
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     logging.getLogger("dagster").setLevel(logging.ERROR)
-    with dg.DagsterInstance.get() as instance:
+    url = os.environ["DAGSTER_POSTGRES_URL"]
+    with dg.DagsterInstance.get() as instance, presence.present(url):
+        presence.fail_abandoned(instance, url)
         set_pool_limits(instance, settings)
         yield instance
 

@@ -5,11 +5,15 @@ was killed would stay "started" for ever. This one asks the code location; the d
 monitoring then fails the run, and the retry policy starts it again from where it stopped.
 """
 
+import os
+
 from dagster import DagsterRun
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
 from dagster._serdes import deserialize_value
+
+from orchestration import presence
 
 _TIMEOUT_SECONDS = 10
 
@@ -24,9 +28,15 @@ class CodeLocationRunLauncher(DefaultRunLauncher):
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """RUNNING while the code location holds the run, NOT_FOUND once it does not.
 
-        A code location that does not answer may be busy or starting: it is asked again later. A run
-        that no code location started (a command line's) cannot be judged and is left alone.
+        A code location that does not answer may be busy or starting: it is asked again later. A
+        command line's run is there as long as its process is (:mod:`orchestration.presence`).
         """
+        if presence.is_of_command_line(run):
+            if presence.is_present(os.environ["DAGSTER_POSTGRES_URL"], run):
+                return CheckRunHealthResult(WorkerStatus.RUNNING)
+            return CheckRunHealthResult(
+                WorkerStatus.NOT_FOUND, "the command line that executed the run ended"
+            )
         client = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
         if client is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING, "not started by a code location")

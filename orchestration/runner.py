@@ -15,6 +15,7 @@ from lakehouse.errors import BuildError, LakehouseError, QualityError
 from lakehouse.metadata import builds, publishes, submissions
 from lakehouse.platform import Platform
 from lakehouse.progress import report
+from orchestration import presence
 from orchestration.definitions import defs
 from orchestration.instance import open_instance
 from orchestration.vocabulary import SUBMISSIONS
@@ -104,7 +105,7 @@ def _execute(
         partition_key=partition_key,
         run_config=_QUIET,
         raise_on_error=False,
-        tags={"lakehouse/started_by": "command line", **(tags or {})},
+        tags={**presence.COMMAND_LINE_TAGS, **(tags or {})},
     )
     done.run_ids.append(result.run_id)
     for stage, seconds in _stage_seconds(result).items():
