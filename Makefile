@@ -57,7 +57,10 @@ conformance: setup  ## The SQL-on-FHIR conformance suite: report on the terminal
 	$(BIN)/python -m tests.conformance.report --out sql-on-fhir-report.json
 
 e2e: setup  ## The container stack end to end (needs a Docker engine with Compose)
-	LAKEHOUSE_E2E=1 $(BIN)/pytest -q tests/e2e
+	LAKEHOUSE_E2E=compose $(BIN)/pytest -x --verbose tests/e2e
+
+e2e-native: setup  ## The same without containers (needs versitygw: docs/runbook/end-to-end.md)
+	LAKEHOUSE_E2E=native $(BIN)/pytest -x --verbose tests/e2e
 
 ## ---- measurements --------------------------------------------------------------------------
 bench: setup  ## The FHIR path stage by stage (ARGS="FOLDER --copies 5")
@@ -66,4 +69,4 @@ bench: setup  ## The FHIR path stage by stage (ARGS="FOLDER --copies 5")
 bench-views: setup  ## The ten views against hand-written SQL and an interpreter
 	$(BIN)/python -m benchmarks.views $(ARGS)
 
-.PHONY: help setup lock demo up down test lint conformance e2e bench bench-views dashboards secrets
+.PHONY: help setup lock demo up down test lint conformance e2e e2e-native bench bench-views dashboards secrets

@@ -8,7 +8,6 @@ a server to test against. Without them Versity S3 Gateway is started where it is
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -27,6 +26,7 @@ from botocore.exceptions import ClientError
 from pydantic import SecretStr
 
 from lakehouse.settings import Settings
+from tests.s3_server import HEALTH, command_line, versitygw
 
 _START_SECONDS = 20.0
 
@@ -102,27 +102,13 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Endpoint
             region=os.environ.get("TEST_S3_REGION", "us-east-1"),
         )
         return
-    program = _versitygw()
+    program = versitygw()
     if program is None:
         pytest.skip("no S3 server: set TEST_S3_ENDPOINT, or install versitygw (see the runbook)")
     yield from _serve(program, tmp_path_factory.mktemp("s3"))
 
 
-def _versitygw() -> str | None:
-    found = shutil.which("versitygw")
-    if found:
-        return found
-    go = shutil.which("go")
-    if go is None:
-        return None
-    folder = subprocess.run([go, "env", "GOPATH"], capture_output=True, text=True, check=True)
-    candidate = Path(folder.stdout.strip()) / "bin" / "versitygw"
-    return str(candidate) if candidate.is_file() else None
-
-
 def _serve(program: str, folder: Path) -> Iterator[S3Endpoint]:
-    for name in ("iam", "versions", "objects"):
-        (folder / name).mkdir()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -130,23 +116,14 @@ def _serve(program: str, folder: Path) -> Iterator[S3Endpoint]:
     log = folder / "server.log"
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [
-                program,
-                "--quiet",
-                *("--health", "/health"),
-                *("--port", f"127.0.0.1:{port}"),
-                *("--iam-dir", str(folder / "iam")),
-                "posix",
-                *("--versioning-dir", str(folder / "versions")),
-                str(folder / "objects"),
-            ],
+            command_line(program, folder, port=port),
             env=os.environ
             | {"ROOT_ACCESS_KEY": endpoint.access_key, "ROOT_SECRET_KEY": endpoint.secret_key},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
         try:
-            _wait_until_healthy(f"{endpoint.url}/health", server, log)
+            _wait_until_healthy(f"{endpoint.url}{HEALTH}", server, log)
             yield endpoint
         finally:
             server.terminate()

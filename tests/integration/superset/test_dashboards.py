@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ import pytest
 import yaml
 from conftest import RunningSuperset
 
-ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "tests/e2e"))
-import dashboards  # noqa: E402
+from tests.e2e import dashboards
 
+ROOT = Path(__file__).resolve().parents[3]
 SCREENSHOTS = ROOT / "tests/e2e/screenshots"
 pytestmark = pytest.mark.slow
 needs_chromium = pytest.mark.skipif(
