@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import os
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,9 +43,18 @@ def connect(
     """An in-memory DuckDB with the lake attached as ``lake`` and made the default.
 
     ``snapshot`` attaches the lake as it was then (read-only). Nothing is downloaded: extensions are
-    loaded from their wheels. Raises :class:`LakeError` when the catalog or the store cannot be
-    reached.
+    loaded from their wheels. Inside :func:`kept_open` the connection is one more on the DuckDB that
+    is open already. Raises :class:`LakeError` when the catalog or the store cannot be reached.
     """
+    if snapshot is None and (identity := _identity(settings)) in _kept:
+        opened = _kept[identity] = _kept[identity] or _open(settings)
+        return _session(opened.cursor())
+    return _open(settings, read_only=read_only, snapshot=snapshot)
+
+
+def _open(
+    settings: Settings, *, read_only: bool = False, snapshot: int | None = None
+) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:", config=engine_settings(settings))
     try:
         prepare(connection, settings)
@@ -56,6 +66,42 @@ def connect(
             hint="Check that Postgres and the object store are up: `lakehouse status`.",
         ) from error
     return connection
+
+
+#: The DuckDB of each lake that :func:`kept_open` holds in this process, once somebody needed it.
+_kept: dict[tuple[object, ...], duckdb.DuckDBPyConnection | None] = {}
+
+
+@contextmanager
+def kept_open(settings: Settings) -> Iterator[None]:
+    """Hold one DuckDB open: whatever connects to the lake meanwhile in this process shares it.
+
+    A new DuckDB costs half a second of processor time, most of it to check the extensions'
+    signatures; one more connection to an open one costs a millisecond. Each connection has its own
+    transactions, as if it were alone; ``read_only`` is then the caller's word. May be nested: the
+    outermost block closes.
+    """
+    identity = _identity(settings)
+    if identity in _kept:
+        yield
+        return
+    _kept[identity] = None
+    try:
+        yield
+    finally:
+        opened = _kept.pop(identity)
+        if opened is not None:
+            opened.close()
+
+
+def _identity(settings: Settings) -> tuple[object, ...]:
+    """What makes two settings mean the same lake in the same DuckDB; a forked child shares none."""
+    return (
+        os.getpid(),
+        catalog_uri(settings),
+        data_path(settings),
+        json.dumps(engine_settings(settings), sort_keys=True),
+    )
 
 
 def engine_settings(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
@@ -77,7 +123,6 @@ def prepare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     for name in _EXTENSIONS:
         connection.execute(f"load '{extension_file(name)}'")
     connection.execute("set ducklake_max_retry_count = 100")
-    connection.execute("set TimeZone = 'UTC'")
     secret = duckdb_secret_sql(settings)
     if secret:
         connection.execute(secret)
@@ -93,7 +138,14 @@ def attach(
     """Attach the lake and make it the default."""
     options = attach_options(settings, read_only=read_only, snapshot=snapshot)
     connection.execute(f"attach '{catalog_uri(settings)}' as {LAKE} ({options})")
+    _session(connection)
+
+
+def _session(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """What each connection to the lake sets for itself."""
     connection.execute(f"use {LAKE}")
+    connection.execute("set TimeZone = 'UTC'")
+    return connection
 
 
 def catalog_uri(settings: Settings) -> str:

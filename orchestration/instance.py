@@ -27,9 +27,12 @@ nux:
   enabled: false
 
 storage:
-  postgres:
-    postgres_url:
-      env: DAGSTER_POSTGRES_URL
+  custom:
+    module: orchestration.storage
+    class: PooledPostgresStorage
+    config:
+      postgres_url:
+        env: DAGSTER_POSTGRES_URL
 
 compute_logs:
   module: dagster._core.storage.local_compute_log_manager

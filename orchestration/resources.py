@@ -1,8 +1,12 @@
 """The one resource every asset uses: the opened platform."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import dagster as dg
 from pydantic import PrivateAttr
 
+from lakehouse import lake
 from lakehouse.platform import Platform, open_platform
 from lakehouse.privacy import quiet_libraries
 
@@ -12,13 +16,14 @@ class PlatformResource(dg.ConfigurableResource["PlatformResource"]):
 
     _opened: Platform | None = PrivateAttr(default=None)
 
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        quiet_libraries()
-        self._opened = open_platform()
-
-    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        if self._opened is not None:
-            self._opened.engine.dispose()
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["PlatformResource"]:
+        platform = self.open()
+        try:
+            with lake.kept_open(platform.settings):
+                yield self
+        finally:
+            platform.engine.dispose()
             self._opened = None
 
     def open(self) -> Platform:

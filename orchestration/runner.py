@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 import quality
+from lakehouse import lake
 from lakehouse.errors import BuildError, LakehouseError, QualityError
 from lakehouse.metadata import builds, publishes, submissions
 from lakehouse.platform import Platform
@@ -41,7 +42,7 @@ def run_pending(platform: Platform, *, full_refresh: bool = False) -> PipelineRu
     step failed; what was done before is kept.
     """
     done = PipelineRun()
-    with open_instance(platform.settings) as instance:
+    with lake.kept_open(platform.settings), open_instance(platform.settings) as instance:
         _execute(instance, "intake", done)
         if full_refresh or submissions.staged(platform.engine) or needs_build(platform):
             quality.warm_up()  # Great Expectations gets ready beside landing and dbt
@@ -77,7 +78,7 @@ def land_staged(
 def run_job(platform: Platform, job: str, *, full_refresh: bool = False) -> PipelineRun:
     """One job by itself."""
     done = PipelineRun()
-    with open_instance(platform.settings) as instance:
+    with lake.kept_open(platform.settings), open_instance(platform.settings) as instance:
         _execute(instance, job, done, tags=_build_tags(full_refresh))
     return done
 
