@@ -19,4 +19,7 @@ defs = dg.Definitions(
     schedules=[nightly, heartbeat_schedule, hourly_freshness],
     sensors=[inbox_sensor, automation, tell_failures],
     resources={"platform": PlatformResource()},
+    # A run is a process already. A second one for each of its steps would load all this again, which
+    # takes longer than most steps.
+    executor=dg.in_process_executor,
 )

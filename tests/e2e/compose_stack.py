@@ -39,8 +39,11 @@ class ComposeStack:
         kept = ("PATH", "HOME", "DOCKER_HOST")
         self._environment = {name: os.environ[name] for name in kept if name in os.environ} | _PORTS
 
+    def build(self) -> None:
+        self._compose("--profile", "*", "build")
+
     def start(self) -> None:
-        self._compose("up", "--detach", "--build", "--wait")
+        self._compose("up", "--detach", "--wait")
 
     def stop(self) -> None:
         self._compose("--profile", "*", "down")

@@ -67,6 +67,10 @@ class NativeStack:
     def _s3_log(self) -> Path:
         return self._folder / "s3.log"
 
+    def build(self) -> None:
+        superset = "import native; native.ensure_environment()"
+        self._run(sys.executable, "-c", superset, folder=ROOT / "superset")
+
     def start(self) -> None:
         self._start_store()
         self._run(str(_BIN / "lakehouse"), "up")
@@ -162,12 +166,12 @@ class NativeStack:
     def _superset(self, command: str) -> None:
         self._run(sys.executable, str(ROOT / "superset/native.py"), command)
 
-    def _run(self, *command: str, more: dict[str, str] | None = None) -> bytes:
+    def _run(self, *command: str, more: dict[str, str] | None = None, folder: Path = ROOT) -> bytes:
         # Services that a command starts keep its error stream, so the streams are files, not pipes.
         with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complained:
             result = subprocess.run(
                 command,
-                cwd=ROOT,
+                cwd=folder,
                 env=self._environment | (more or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=said,

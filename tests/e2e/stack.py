@@ -47,6 +47,9 @@ class Stack(Protocol):
 
     addresses: Addresses
 
+    def build(self) -> None:
+        """What a first start makes once and later ones find: images, environments."""
+
     def start(self) -> None:
         """Everything, from nothing or from what is there; returns when the services answer."""
 

@@ -71,8 +71,11 @@ def test_01_everything_comes_up_without_a_step_before(
     stack: Stack, measured: dict[str, str]
 ) -> None:
     started = time.monotonic()
+    stack.build()
+    measured["images or environments made"] = seconds(time.monotonic() - started)
+    started = time.monotonic()
     stack.start()
-    measured["from nothing until all services answer"] = seconds(time.monotonic() - started)
+    measured["from empty stores until all services answer"] = seconds(time.monotonic() - started)
     wait_until(
         "the hub seeing every service",
         lambda: all(services(stack).values()),
