@@ -30,7 +30,8 @@ T = TypeVar("T")
 LAKE = "lake"
 LAYERS = ("bronze", "silver", "gold", "marts")
 
-_EXTENSIONS = ("httpfs", "postgres_scanner", "ducklake")
+_EXTENSIONS = ("postgres_scanner", "ducklake")
+_S3_EXTENSIONS = ("httpfs", *_EXTENSIONS)
 _WRITE_ATTEMPTS = 12
 _BACKOFF_SECONDS = 0.05
 #: First half of the advisory lock's two keys: keeps the lake's locks apart from other users'.
@@ -120,7 +121,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Load the extensions and the store's credentials into ``connection``."""
     from lakehouse.storage import duckdb_secret_sql
 
-    for name in _EXTENSIONS:
+    for name in _S3_EXTENSIONS if settings.uses_s3 else _EXTENSIONS:
         connection.execute(f"load '{extension_file(name)}'")
     connection.execute("set ducklake_max_retry_count = 100")
     secret = duckdb_secret_sql(settings)

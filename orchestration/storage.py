@@ -6,9 +6,12 @@ Its web server's setting (one kept connection for each part of the storage) serv
 here, and what cannot change while a process runs, the tables' shape, is looked up once.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
+from dagster import DagsterEventType, EventLogEntry
 from dagster._core.storage.config import PostgresStorageConfig
+from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from dagster_postgres.utils import pg_url_from_config
@@ -36,6 +39,23 @@ class _EventLogStorage(PostgresEventLogStorage):
         if column_name not in self._columns and super().has_asset_key_col(column_name):
             self._columns.add(column_name)
         return column_name in self._columns
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """A run's planned checks go into the log together; there are hundreds of them."""
+        planned: list[EventLogEntry] = []
+        others: list[EventLogEntry] = []
+        for event in events:
+            is_check = event.dagster_event_type is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+            (planned if is_check else others).append(event)
+        if planned:
+            with self._connect() as connection:
+                stored = connection.execute(
+                    self.prepare_insert_event_batch(planned).returning(SqlEventLogStorageTable.c.id)
+                ).fetchall()
+            for event, (event_id,) in zip(planned, stored, strict=True):
+                self.store_asset_check_event(event, event_id)
+        if others:
+            super().store_event_batch(others)
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
