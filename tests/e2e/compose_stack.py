@@ -21,6 +21,14 @@ _PORTS = {
     "PROXY_HUB_PORT": "58443",
     "PROXY_DAGSTER_PORT": "53443",
 }
+#: Inside a container: ends what its init started, and nothing else.
+_KILL_SERVICE = """
+import os, pathlib, signal
+for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+    parent = stat.read_text().rpartition(")")[2].split()[1]
+    if parent == "1":
+        os.kill(int(stat.parent.name), signal.SIGKILL)
+"""
 
 
 class ComposeStack:
@@ -61,8 +69,9 @@ class ComposeStack:
         return self._login("Superset", "viewer")
 
     def kill_code_location(self) -> None:
-        # Everything in the container but its init dies; the restart policy brings it back.
-        self._compose("exec", "-T", "code-location", "sh", "-c", "kill -9 -1 || true")
+        # Detached: the container may end before the command could say that it is done.
+        killing = ("python", "-c", _KILL_SERVICE)
+        self._compose("exec", "--detach", "code-location", *killing)
 
     def backup(self, archive: Path) -> None:
         with archive.open("wb") as stream:
