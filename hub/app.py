@@ -19,47 +19,76 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from hub.observer import Observer
+from hub import dictionary
+from hub.observer import Observer, Picture
+from hub.probes import service_addresses
 from lakehouse.settings import Settings
 
 #: How often the browser asks again. A plain header does it, so no script is needed.
 REFRESH_SECONDS = 30
-SERVICE_PORTS = {"Dagster": "dagster_port", "Superset": "superset_port"}
 CONSOLE_PORT = 9001
 #: Shown where there is no value.
 NOTHING = "\N{EN DASH}"
 HERE = Path(__file__).resolve().parent
 
 
+_UNFRAMED = "frame-ancestors 'none'"
+_OWN_POLICY = f"default-src 'none'; style-src 'self'; img-src 'self'; {_UNFRAMED}"
+
+
+@dataclass(frozen=True)
+class Link:
+    """A service that people open. ``down`` where its health probe fails: then it is no link."""
+
+    name: str
+    address: str
+    use: str
+    down: bool
+
+
 @dataclass(frozen=True)
 class Document:
-    """One generated set of pages, in a folder below ``<home>/site``."""
+    """One generated set of pages, in a folder below ``<home>/site``, and what it may do in a browser."""
 
     folder: str
     title: str
     about: str
-    made_by: str
+    policy: str
 
 
+#: Both are one page each with everything inside. Neither may call anybody: dbt's would load fonts and
+#: count its readers.
+_INSIDE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
 DOCUMENTS = (
-    Document("data-docs", "Data Docs", "what was checked, and the results", "lakehouse check"),
-    Document("dbt-docs", "dbt docs", "models, columns and lineage", "lakehouse docs"),
-    Document("dictionary", "Data dictionary", "every table and column", "lakehouse docs"),
+    Document(
+        "data-docs", "Data Docs", "what was checked, and the results", f"{_INSIDE}; {_UNFRAMED}"
+    ),
+    Document(
+        "dbt-docs",
+        "dbt docs",
+        "models, columns and lineage",
+        # Its templates are compiled in the browser.
+        f"{_INSIDE}; script-src 'unsafe-inline' 'unsafe-eval'; {_UNFRAMED}",
+    ),
 )
 
 
 class _SafeHeaders(BaseHTTPMiddleware):
-    """The hub itself runs no script; the generated documents bring their own."""
+    """The hub itself runs no script; generated documents have their own rules."""
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         response = await call_next(request)
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "same-origin"
-        if not request.url.path.startswith("/docs/"):
-            response.headers["Content-Security-Policy"] = (
-                "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'"
-            )
+        response.headers["Content-Security-Policy"] = _policy(request.url.path)
         return response
+
+
+def _policy(path: str) -> str:
+    for document in DOCUMENTS:
+        if path.startswith(f"/docs/{document.folder}/"):
+            return document.policy
+    return _OWN_POLICY
 
 
 def create_app(settings: Settings, observer: Observer | None = None) -> Starlette:
@@ -78,8 +107,11 @@ def create_app(settings: Settings, observer: Observer | None = None) -> Starlett
     async def front_page(request: Request) -> HTMLResponse:
         page = templates.get_template("hub.html.j2").render(
             picture=watcher.picture,
-            links=_links(settings, request),
-            documents=[(document, (site / document.folder).is_dir()) for document in DOCUMENTS],
+            links=_links(settings, request, watcher.picture),
+            documents=[
+                (document, (site / document.folder / "index.html").is_file())
+                for document in DOCUMENTS
+            ],
             now=datetime.now(UTC),
         )
         return HTMLResponse(page, headers={"Refresh": str(REFRESH_SECONDS)})
@@ -98,6 +130,10 @@ def create_app(settings: Settings, observer: Observer | None = None) -> Starlett
             for state in watcher.picture.services
         ]
         return JSONResponse({"taken_at": watcher.picture.taken_at.isoformat(), "services": states})
+
+    async def data_dictionary(_: Request) -> HTMLResponse:
+        page = templates.get_template("dictionary.html.j2").render(dictionary=dictionary.read())
+        return HTMLResponse(page)
 
     async def missing_document(request: Request) -> HTMLResponse:
         name = request.path_params["folder"]
@@ -130,6 +166,7 @@ def create_app(settings: Settings, observer: Observer | None = None) -> Starlett
             Route("/health", health),
             Route("/services.json", services),
             Mount("/static", StaticFiles(directory=HERE / "static")),
+            *[Route(f"/docs/dictionary{slash}", data_dictionary) for slash in ("", "/")],
             *[
                 Route(f"/docs/{{folder:str}}{slash}", _redirecting(site, missing_document))
                 for slash in ("", "/")
@@ -158,21 +195,25 @@ def _redirecting(site: Path, missing: Any) -> Any:
     return document_front
 
 
-def _links(settings: Settings, request: Request) -> list[tuple[str, str, str]]:
-    """Name, address and use of each service, on the host by which the hub itself was reached."""
+def _links(settings: Settings, request: Request, picture: Picture) -> list[Link]:
+    """What people open, on the host by which the hub itself was reached."""
     if settings.hub_links:
         pairs = (item.partition("=") for item in settings.hub_links.split(",") if item.strip())
         given = {name.strip().lower(): address.strip() for name, _, address in pairs}
     else:
         given = {}
     host = request.url.hostname or "localhost"
-    links = [
-        ("Dagster", f"http://{host}:{settings.dagster_port}", "runs, assets, lineage"),
-        ("Superset", f"http://{host}:{settings.superset_port}", "dashboards and SQL"),
+    watched = service_addresses(settings)
+    links = [("Dagster", settings.dagster_port, "runs, assets, lineage", "Dagster web server")]
+    if "superset" in watched:
+        links.append(("Superset", settings.superset_port, "dashboards and SQL", "Superset"))
+    if settings.uses_s3 or "minio" in watched:
+        links.append(("MinIO console", CONSOLE_PORT, "drop files into inbox/", "Object store"))
+    down = {state.service for state in picture.down}
+    return [
+        Link(name, given.get(name.lower(), f"http://{host}:{port}"), use, service in down)
+        for name, port, use, service in links
     ]
-    if settings.uses_s3 or "minio=" in (settings.hub_services or ""):
-        links.append(("MinIO console", f"http://{host}:{CONSOLE_PORT}", "drop files into inbox/"))
-    return [(name, given.get(name.lower(), address), use) for name, address, use in links]
 
 
 def ago(moment: datetime | None, now: datetime) -> str:

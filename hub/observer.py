@@ -78,14 +78,18 @@ class Observer:
                 else probes.object_folder(self._settings)
             )
             dagster = group.create_task(probes.dagster(client, addresses["dagster"]))
-            superset = group.create_task(probes.superset(client, addresses["superset"]))
+            superset = (
+                group.create_task(probes.superset(client, addresses["superset"]))
+                if "superset" in addresses
+                else None
+            )
             rows = group.create_task(operations.read(self._settings, now))
         dagster_observations, runs = dagster.result()
         observations = [
             database.result(),
             store.result(),
             *dagster_observations,
-            superset.result(),
+            *([superset.result()] if superset else []),
         ]
         self.picture = Picture(
             now,

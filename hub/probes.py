@@ -55,12 +55,15 @@ Probe = Callable[[httpx.AsyncClient], Awaitable[list[Observation]]]
 
 
 def service_addresses(settings: Settings) -> dict[str, str]:
-    """Address of each watched service by name: HUB_SERVICES, or the no-Docker mode's."""
+    """Address of each watched service by name: HUB_SERVICES, or the no-Docker mode's.
+
+    There Superset is an extra of its own (`make dashboards`): it is watched once it was set up.
+    """
     if settings.hub_services is None:
-        return {
-            "dagster": f"http://127.0.0.1:{settings.dagster_port}",
-            "superset": f"http://127.0.0.1:{settings.superset_port}",
-        }
+        found = {"dagster": f"http://127.0.0.1:{settings.dagster_port}"}
+        if (settings.home / "superset").is_dir():
+            found["superset"] = f"http://127.0.0.1:{settings.superset_port}"
+        return found
     pairs = (item.partition("=") for item in settings.hub_services.split(",") if item.strip())
     return {name.strip(): address.strip().rstrip("/") for name, _, address in pairs}
 

@@ -5,7 +5,7 @@ import dagster as dg
 from orchestration.defs.intake.assets import INBOX, layout_registry, raw_submission
 from orchestration.defs.intake.sensors import inbox_sensor
 from orchestration.defs.landing.assets import landing
-from orchestration.defs.platform.assets import heartbeat
+from orchestration.defs.platform.assets import heartbeat, site
 from orchestration.defs.platform.notifications import hourly_freshness, tell_failures
 from orchestration.defs.platform.schedules import automation, heartbeat_schedule, nightly
 from orchestration.defs.publishing.assets import published
@@ -14,7 +14,17 @@ from orchestration.jobs import JOBS
 from orchestration.resources import PlatformResource
 
 defs = dg.Definitions(
-    assets=[INBOX, layout_registry, raw_submission, landing, silver, gold, published, heartbeat],
+    assets=[
+        INBOX,
+        layout_registry,
+        raw_submission,
+        landing,
+        silver,
+        gold,
+        published,
+        heartbeat,
+        site,
+    ],
     jobs=JOBS,
     schedules=[nightly, heartbeat_schedule, hourly_freshness],
     sensors=[inbox_sensor, automation, tell_failures],

@@ -12,6 +12,15 @@ PUBLISH_POOL = "publish"
 #: A submission is the partition of everything up to Bronze.
 SUBMISSIONS = dg.DynamicPartitionsDefinition(name="submission")
 
+#: A run in one of these is on its way.
+ACTIVE_STATUSES = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
 #: Fifty landed drops cost one build: wait until no landing is running, then run once.
 AFTER_LANDINGS = (
     (
@@ -22,5 +31,16 @@ AFTER_LANDINGS = (
 
 #: Follow the layer above as soon as it is new and whole.
 AFTER_UPSTREAM = dg.AutomationCondition.eager().with_label("after_upstream")
+
+#: Once everything above it is there, and again when its own code changes; not with the data.
+WHEN_MISSING_OR_CHANGED = (
+    (
+        dg.AutomationCondition.missing().newly_true()
+        | dg.AutomationCondition.code_version_changed()
+    ).since(dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated())
+    & ~dg.AutomationCondition.any_deps_missing()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & ~dg.AutomationCondition.in_progress()
+).with_label("when_missing_or_changed")
 
 RETRY = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)

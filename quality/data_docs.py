@@ -18,7 +18,8 @@ from typing import Any
 
 from quality.suites import LAYERS
 
-SITE = "data_docs"
+#: Below ``home``; the hub serves everything in ``site``.
+SITE = "site/data-docs"
 
 #: Nothing is loaded from anywhere; styles are inside the page.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"

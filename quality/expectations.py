@@ -148,7 +148,7 @@ def _connections_closed() -> Iterator[None]:
 
 @cache
 def _context(home: Path) -> Any:
-    """The context in ``home``/gx with its site in ``home``/data_docs; one per process and home."""
+    """The context in ``home``/gx with its site in ``home``/site; one per process and home."""
     context = gx.get_context(mode="file", project_root_dir=str(home))
     if context.variables.config_variables_file_path is not None:
         # Nothing of ours is in that file, and it would be parsed again for every expectation.
@@ -158,7 +158,7 @@ def _context(home: Path) -> Any:
     context.enable_analytics(False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     context.variables.data_docs_sites = {
-        data_docs.SITE: {
+        "data_docs": {
             "class_name": "SiteBuilder",
             "show_how_to_buttons": False,
             "store_backend": {

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from lakehouse.errors import QualityError
 from lakehouse.settings import Settings
+from quality import data_docs
 
 _PROJECT = Path(__file__).resolve().parents[1]
 #: A check that takes longer is stuck: Great Expectations sees counts, or a few published marts.
@@ -127,7 +128,7 @@ def build_data_docs(settings: Settings) -> Path:
     """
     home = settings.home.resolve()
     ask({"do": "build site", "home": str(home)})
-    return home / "data_docs" / "index.html"
+    return home / data_docs.SITE / "index.html"
 
 
 def close() -> None:

@@ -76,8 +76,18 @@ def docs(
     check: Annotated[
         bool, typer.Option("--check", help="Only say whether the generated documents are current.")
     ] = False,
+    site: Annotated[
+        bool, typer.Option("--site", help="Write the hub's pages instead: Data Docs, dbt docs.")
+    ] = False,
 ) -> None:
-    """Write the generated documents: data dictionary and corpus contract."""
+    """Write the generated documents: data dictionary and corpus contract.
+
+    With --site, the pages that the hub serves; the service makes them by itself after the first
+    publish, when models change, and every night.
+    """
+    if site:
+        _write_site()
+        return
     from lakehouse.documents import write_documents
 
     changed = write_documents(check=check)
@@ -87,3 +97,15 @@ def docs(
         raise typer.Exit(1)
     if not changed:
         console.print("All generated documents are current.")
+
+
+def _write_site() -> None:
+    import quality
+    from lakehouse.documents import write_dbt_docs
+    from lakehouse.platform import open_platform
+
+    settings = open_platform().settings
+    with console.status("writing Data Docs and dbt docs …"):
+        pages = [quality.build_data_docs(settings), write_dbt_docs(settings, anew=True)]
+    for page in pages:
+        console.print(f"   written: {page}", soft_wrap=True)

@@ -2,9 +2,13 @@
 
 import dagster as dg
 
+import quality
+from lakehouse import dbt_runner
+from lakehouse.documents import write_dbt_docs
 from lakehouse.heartbeat import beat
+from orchestration.defs.publishing.assets import SPECS as PUBLISHED
 from orchestration.resources import PlatformResource
-from orchestration.vocabulary import OWNERS
+from orchestration.vocabulary import OWNERS, WHEN_MISSING_OR_CHANGED
 
 
 @dg.asset(
@@ -24,3 +28,28 @@ def heartbeat(platform: PlatformResource) -> dg.MaterializeResult[None]:
             "beat": pulse.number,
         }
     )
+
+
+@dg.asset(
+    key=["platform", "site"],
+    deps=[spec.key for spec in PUBLISHED],
+    group_name="platform",
+    owners=OWNERS,
+    kinds={"html"},
+    # Its pages say what the models are, not what the data is: no need to make them at each publish.
+    code_version=dbt_runner.project_fingerprint(),
+    automation_condition=WHEN_MISSING_OR_CHANGED,
+    description=(
+        "The pages that the hub serves: Great Expectations' Data Docs and dbt docs. Made after the "
+        "first publish, when the models change, and with the nightly maintenance."
+    ),
+)
+def site(platform: PlatformResource) -> dg.MaterializeResult[None]:
+    return dg.MaterializeResult(metadata=write_site(platform))
+
+
+def write_site(platform: PlatformResource) -> dict[str, bool]:
+    """Bring the hub's pages up to date; says which were made anew."""
+    settings = platform.open().settings
+    quality.build_data_docs(settings)
+    return {"dbt_docs_made": write_dbt_docs(settings) is not None}

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from lakehouse import maintenance
-from orchestration.defs.platform.assets import heartbeat
+from orchestration.defs.platform.assets import heartbeat, write_site
 from orchestration.resources import PlatformResource
 from orchestration.vocabulary import LAKE_WRITER_POOL
 
@@ -40,10 +40,18 @@ def purge_runs(context: dg.OpExecutionContext, platform: PlatformResource) -> No
     context.log.info("%d runs purged.", len(records))
 
 
-@dg.job(description="Nightly: compaction, snapshot expiry, clean-up, purge of old runs.")
+@dg.op(description="Bring the hub's pages up to date: Data Docs and dbt docs.")
+def write_pages(platform: PlatformResource) -> None:
+    write_site(platform)
+
+
+@dg.job(
+    description="Nightly: compaction, snapshot expiry, clean-up, purge of old runs, hub's pages."
+)
 def maintenance_job() -> None:
     maintain_lake()
     purge_runs()
+    write_pages()
 
 
 nightly = dg.ScheduleDefinition(

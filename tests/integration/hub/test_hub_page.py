@@ -212,12 +212,15 @@ def test_documents_are_served_once_they_are_made(watched: Settings, tmp_path: Pa
     client = TestClient(create_app(watched, Observer(watched)))
     missing = client.get("/docs/data-docs/")
     assert missing.status_code == 404
-    assert "lakehouse check" in missing.text
+    assert "lakehouse docs --site" in missing.text
+    assert "not built yet" in client.get("/").text
+    assert 'href="/docs/data-docs/"' not in client.get("/").text
     folder = watched.home / "site" / "data-docs"
     (folder / "static").mkdir(parents=True)
     (folder / "index.html").write_text("<h1>made</h1>", encoding="utf-8")
     (folder / "static" / "a.css").write_text("b", encoding="utf-8")
     assert client.get("/docs/data-docs").text == "<h1>made</h1>"
+    assert 'href="/docs/data-docs/"' in client.get("/").text
     assert client.get("/docs/data-docs/static/a.css").text == "b"
     assert client.get("/docs/secrets/").status_code == 404
     assert client.get("/docs/data-docs/../../secrets/privacy_key").status_code == 404
@@ -231,3 +234,43 @@ def test_the_hub_allows_no_script_and_no_frame(watched: Settings) -> None:
     )
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
+
+
+def test_no_document_may_call_anybody(watched: Settings) -> None:
+    client = TestClient(create_app(watched, Observer(watched)))
+    for folder in ("data-docs", "dbt-docs"):
+        (watched.home / "site" / folder).mkdir(parents=True)
+        (watched.home / "site" / folder / "index.html").write_text("made", encoding="utf-8")
+        policy = client.get(f"/docs/{folder}/").headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'")
+        assert "http" not in policy
+
+
+def test_the_data_dictionary_shows_every_table_with_an_anchor(watched: Settings) -> None:
+    page = TestClient(create_app(watched, Observer(watched))).get("/docs/dictionary/").text
+    for table in ("silver.patient", "gold.encounter_summary", "marts.condition_prevalence"):
+        assert f'<h3 id="{table}">' in page
+        assert f'href="#{table}"' in page
+    assert "<td>" in page
+
+
+def test_a_service_that_is_down_is_no_link(
+    watched: Settings, engine: Engine, store: ObjectStore, services: Services
+) -> None:
+    services.superset_status = 503
+    observer = Observer(watched)
+    observe(observer)
+    page = TestClient(create_app(watched, observer)).get("/").text
+    assert 'href="http://testserver:3000"' in page
+    assert 'href="http://testserver:8088"' not in page
+
+
+def test_dashboards_that_were_never_set_up_are_not_missed(
+    settings: Settings, engine: Engine, store: ObjectStore
+) -> None:
+    observer = Observer(settings)
+    observe(observer)
+    assert "Superset" not in TestClient(create_app(settings, observer)).get("/").text
+    (settings.home / "superset").mkdir()
+    observe(observer)
+    assert "Superset" in TestClient(create_app(settings, observer)).get("/").text

@@ -137,7 +137,7 @@ def searched(lakehouse: Lakehouse, home: Path, tmp_path: Path) -> Iterator[dict[
             "from quarantine"
         ).fetchone()
     seen["quarantine samples"] = str(found)
-    for name in ("dagster", "data_docs", "gx"):
+    for name in ("dagster", "site", "gx"):
         seen[f"folder {name}"] = "\n".join(
             file.read_text(encoding="utf-8", errors="replace")
             for file in sorted((home / name).rglob("*"))
@@ -166,7 +166,7 @@ def everything(url: str, skip: tuple[str, ...]) -> str:
 @pytest.mark.slow
 def test_nothing_planted_leaves_the_data(searched: dict[str, str]) -> None:
     assert "event" in searched["database dagster"].lower()
-    assert searched["folder data_docs"]
+    assert searched["folder site"]
     assert "missing_id" in searched["quarantine samples"]
     leaks = [
         f"{what} in {where}"

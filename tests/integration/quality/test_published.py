@@ -145,7 +145,7 @@ def test_nothing_that_quality_leaves_behind_holds_a_value_of_a_patient(
     assert sum(not result.passed for result in results) >= 8
     texts = [repr(results)] + [
         path.read_text(encoding="utf-8", errors="replace")
-        for folder in ("gx", "data_docs")
+        for folder in ("gx", "site/data-docs")
         for path in files_of(settings.home / folder)
     ]
     with engine.connect() as connection:
@@ -165,7 +165,7 @@ def test_neither_the_password_nor_the_connection_is_stored(
     check(suite("published.patients", PUBLISHED), schema="marts_7")
     quality.build_data_docs(settings)
     secret = settings.database_url("marts")
-    for path in files_of(settings.home / "gx") + files_of(settings.home / "data_docs"):
+    for path in files_of(settings.home / "gx") + files_of(settings.home / "site"):
         assert secret not in path.read_text(encoding="utf-8", errors="replace")
 
 
@@ -182,7 +182,7 @@ def test_data_docs_show_each_table_and_old_validations_are_pruned(
         check(first)
     index = quality.build_data_docs(settings)
 
-    assert index == settings.home / "data_docs" / "index.html"
+    assert index == settings.home / "site" / "data-docs" / "index.html"
     pages = list((index.parent / "validations").rglob("*.html"))
     assert len(pages) == VALIDATIONS_KEPT
     shown = pages[0].read_text(encoding="utf-8")
