@@ -58,7 +58,7 @@ class Document:
 
 #: Both are one page each with everything inside. Neither may call anybody: dbt's would load fonts and
 #: count its readers.
-_INSIDE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
+_INSIDE = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; font-src data:"
 DOCUMENTS = (
     Document(
         "data-docs", "Data Docs", "what was checked, and the results", f"{_INSIDE}; {_UNFRAMED}"
