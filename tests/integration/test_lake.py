@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import multiprocessing
 
 import duckdb
 import pytest
@@ -12,20 +11,16 @@ from lakehouse import lake
 from lakehouse.errors import LakeError
 from lakehouse.settings import Settings
 
-#: A process of its own that adds one row to lake.bronze.number.
-OTHER_WRITER = """
-import sys
-from lakehouse import lake
-from lakehouse.settings import Settings
-settings = Settings.model_validate_json(sys.stdin.read())
-with lake.connect(settings) as connection:
-    lake.append(
-        connection,
-        lambda c: c.execute("insert into bronze.number values (2)"),
-        author="other",
-        message="one more",
-    )
-"""
+
+def add_one(settings: Settings) -> None:
+    """Run in a process of its own: one more row in bronze.number."""
+    with lake.connect(settings) as connection:
+        lake.append(
+            connection,
+            lambda c: c.execute("insert into bronze.number values (2)"),
+            author="other",
+            message="one more",
+        )
 
 
 @pytest.fixture
@@ -79,8 +74,10 @@ def test_shared_connections_have_transactions_of_their_own(numbers: Settings) ->
 def test_a_shared_connection_sees_what_other_processes_commit(numbers: Settings) -> None:
     with lake.kept_open(numbers), lake.connect(numbers) as connection:
         assert count(connection) == 1
-        values = numbers.model_dump_json(by_alias=True)
-        subprocess.run([sys.executable, "-c", OTHER_WRITER], input=values, text=True, check=True)
+        other = multiprocessing.get_context("spawn").Process(target=add_one, args=(numbers,))
+        other.start()
+        other.join(timeout=60)
+        assert other.exitcode == 0
         assert count(connection) == 2
         with lake.connect(numbers) as another:
             assert count(another) == 2
