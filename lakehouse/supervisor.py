@@ -2,11 +2,13 @@
 
 ``python -m lakehouse.supervisor <command> …`` starts the command in a process group of its own. When
 it dies, whatever it left behind is ended (a run of a dead code location must not go on beside its
-retry) and it is started again. SIGTERM ends both. Knows nothing of what it runs.
+retry) and it is started again. SIGTERM ends both; where the supervisor itself is killed, Linux
+ends the service with it, so that no second one is started beside it. Knows nothing of what it runs.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -23,6 +25,8 @@ LONGEST_PAUSE_SECONDS = 30.0
 QUIET_SECONDS = 60.0
 #: Shorter than whoever stops the supervisor waits.
 STOP_SECONDS = 25.0
+#: Linux's name for "the signal I get when my parent dies" (prctl(2)).
+_PR_SET_PDEATHSIG = 1
 
 
 class Supervisor:
@@ -54,7 +58,9 @@ class Supervisor:
 
     def _live_once(self) -> int:
         """One life of the service, from start to exit code; nothing of it is left afterwards."""
-        service = subprocess.Popen(self._command, process_group=0)  # noqa: S603 - what we were given
+        service = subprocess.Popen(  # noqa: S603 - what we were given
+            self._command, process_group=0, preexec_fn=_end_with_parent
+        )
         self._group = service.pid
         if self._stopping.is_set():  # the signal came before there was a group to end
             self._end_service()
@@ -71,6 +77,12 @@ class Supervisor:
         last_word = threading.Timer(STOP_SECONDS, _signal_group, (group, signal.SIGKILL))
         last_word.daemon = True
         last_word.start()
+
+
+def _end_with_parent() -> None:
+    """In the service, before it starts: ask Linux for SIGTERM when the supervisor dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _signal_group(group: int, number: int) -> None:

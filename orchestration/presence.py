@@ -6,6 +6,7 @@ So the process holds a lock in Dagster's Postgres for as long as it lives, its r
 number, and whoever finds the lock free knows that the run died.
 """
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,15 @@ from contextlib import contextmanager
 import dagster as dg
 import psycopg
 
+from lakehouse.progress import report
+from lakehouse.settings import Settings
+
 _TAG = "lakehouse/process"
 _STARTED_BY = "lakehouse/started_by"
 #: First half of the lock's key; the second half is the process's number.
 _LOCK_SPACE = 0x4C4B5052
+#: The lock of whoever does what is pending.
+_WORK_SPACE = 0x4C4B5057
 _NUMBER = secrets.randbelow(2**31)
 
 #: Tags of every run that a command line executes: who started it, and never to be started again
@@ -35,6 +41,28 @@ def present(postgres_url: str) -> Iterator[None]:
         # Shared: one process may open the instance more than once.
         connection.execute("select pg_advisory_lock_shared(%s, %s)", [_LOCK_SPACE, _NUMBER])
         yield
+
+
+@contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """Be the only command line that does what is pending; waits for another one to end.
+
+    Whoever waited finds out anew what is pending: mostly nothing. The inbox sensor keeps still
+    meanwhile (:func:`is_command_line_at_work`).
+    """
+    postgres_url = os.environ.get("DAGSTER_POSTGRES_URL") or settings.libpq_url("dagster")
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        taken = connection.execute("select pg_try_advisory_lock(%s, 0)", [_WORK_SPACE]).fetchone()
+        if taken != (True,):
+            report("waiting", "another command line", "does what is pending")
+            connection.execute("select pg_advisory_lock(%s, 0)", [_WORK_SPACE])
+        yield
+
+
+def is_command_line_at_work(postgres_url: str) -> bool:
+    """Whether some command line is inside :func:`alone`."""
+    with psycopg.connect(postgres_url, autocommit=True, connect_timeout=10) as connection:
+        return _is_locked(connection, _WORK_SPACE, 0)
 
 
 def is_of_command_line(run: dg.DagsterRun) -> bool:
@@ -68,10 +96,14 @@ def fail_abandoned(instance: dg.DagsterInstance, postgres_url: str) -> list[str]
 
 
 def _held(connection: psycopg.Connection[tuple[object, ...]], run: dg.DagsterRun) -> bool:
+    return _is_locked(connection, _LOCK_SPACE, int(run.tags[_TAG]))
+
+
+def _is_locked(connection: psycopg.Connection[tuple[object, ...]], space: int, number: int) -> bool:
     found = connection.execute(
         "select 1 from pg_locks where locktype = 'advisory' and granted and objsubid = 2"
         " and classid = %s::oid and objid = %s::oid"
         " and database = (select oid from pg_database where datname = current_database())",
-        [_LOCK_SPACE, int(run.tags[_TAG])],
+        [space, number],
     ).fetchone()
     return found is not None

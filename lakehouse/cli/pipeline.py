@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lakehouse.cli.console import console, print_json, progress_lines, table
+
+if TYPE_CHECKING:
+    from lakehouse.platform import Platform
+    from orchestration.runner import PipelineRun
 
 _PANEL = "Pipeline"
 _SAMPLES = Path(__file__).resolve().parents[2] / "samples" / "drops"
@@ -22,7 +26,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo() -> None:
-    """Put the sample drops into the inbox and run the whole pipeline on them."""
+    """Put the sample drops into the inbox and run the whole pipeline on them.
+
+    Where the service is up, it takes them; this command then waits and shows the same result.
+    """
     from ingestion.intake.drop import put_drop
     from lakehouse.platform import open_platform
 
@@ -51,35 +58,57 @@ def run(
         bool, typer.Option(help="Build Silver anew from Bronze instead of what was touched.")
     ] = False,
 ) -> None:
-    """Everything pending: register closed drops, land, build, check, publish."""
+    """Everything pending: register closed drops, land, build, check, publish.
+
+    Where the service is up, its daemon does the work and this command waits for it, so nothing is
+    done twice. With --full-refresh it then builds here.
+    """
     from lakehouse.platform import open_platform
 
     started = time.monotonic()
     _run(open_platform(), started, as_json=as_json, full_refresh=full_refresh)
 
 
-def _run(platform, started: float, *, as_json: bool = False, full_refresh: bool = False) -> None:  # type: ignore[no-untyped-def]
+def _run(
+    platform: Platform, started: float, *, as_json: bool = False, full_refresh: bool = False
+) -> None:
     """Run what is pending and show the summary."""
-    from ingestion.intake import pending_groups
-    from lakehouse.cli.summary import Summary, show_summary, summarise
-    from lakehouse.metadata import work
+    from lakehouse.cli.summary import show_summary, summarise
 
-    if not (
-        full_refresh
-        or pending_groups(platform.store, platform.engine, platform.settings)
-        or work.pending(platform.engine)
-    ):
-        summary: Summary = summarise(platform, run=None, seconds=time.monotonic() - started)
-    else:
+    done = None
+    if full_refresh or _is_pending(platform):
         with progress_lines(quiet=as_json):
-            from orchestration.runner import run_pending
-
-            done = run_pending(platform, full_refresh=full_refresh)
-        summary = summarise(platform, run=done, seconds=time.monotonic() - started)
+            done = _work(platform, full_refresh=full_refresh)
+    summary = summarise(platform, run=done, seconds=time.monotonic() - started)
     if as_json:
         print_json(summary)
     else:
         show_summary(summary)
+
+
+def _work(platform: Platform, *, full_refresh: bool) -> PipelineRun | None:
+    """Do what is pending, or see it done; None where another command line did it meanwhile."""
+    from orchestration.follow import follow
+    from orchestration.presence import alone
+    from orchestration.runner import run_pending
+
+    followed = follow(platform)
+    if followed is not None and not full_refresh:
+        return followed
+    with alone(platform.settings):
+        if not (full_refresh or _is_pending(platform)):
+            return None
+        return run_pending(platform, full_refresh=full_refresh)
+
+
+def _is_pending(platform: Platform) -> bool:
+    from ingestion.intake import pending_groups
+    from lakehouse.metadata import work
+
+    return bool(
+        pending_groups(platform.store, platform.engine, platform.settings)
+        or work.pending(platform.engine)
+    )
 
 
 def land(

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from lakehouse.errors import ConfigurationError
 from lakehouse.settings import Settings, load_settings
 
 _PANEL = "Service"
+_SUPERVISOR = "lakehouse.supervisor"
 _START_SECONDS = 120
 _STOP_SECONDS = 30
 
@@ -27,76 +29,99 @@ def add_to(app: typer.Typer) -> None:
         app.command(rich_help_panel=_PANEL)(command)
 
 
+@dataclass(frozen=True)
+class _Service:
+    """One supervised process. It is ready once it listens on ``port`` (None: at once)."""
+
+    name: str
+    what: str
+    command: list[str]
+    port: int | None = None
+
+
+#: In the order in which they are stopped.
+_NAMES = ("hub", "daemon", "webserver", "code")
+
+
 def up(
-    wait: Annotated[bool, typer.Option(help="Wait until the web page answers.")] = True,
+    wait: Annotated[bool, typer.Option(help="Wait until the web pages answer.")] = True,
 ) -> None:
-    """Start Dagster's code location, web page and daemon; the inbox is watched from then on."""
+    """Start Dagster's code location, web page and daemon, and the hub; the inbox is watched from then on."""
     from lakehouse.platform import open_platform
     from orchestration.instance import environment, open_instance
 
-    platform = open_platform()
-    settings = platform.settings
+    settings = open_platform().settings
+    running = [name for name in _NAMES if _alive(settings, name)]
+    if len(running) == len(_NAMES):
+        console.print("[green]Already up.[/]")
+        _show_links(settings)
+        return
+    for name in running:  # what an interrupted `up` left: its ports are not known to the others
+        _stop(settings, name)
+    for setting, port in (("HUB_PORT", settings.hub_port), ("DAGSTER_PORT", settings.dagster_port)):
+        if _listens(port):
+            raise ConfigurationError(
+                f"Something else listens on port {port} of this machine.",
+                hint=f"Stop it, or set {setting} to a free port.",
+            )
     with open_instance(settings):
         pass  # creates or migrates Dagster's own tables before three processes race for it
-    grpc_port = _free_port()
     variables = {
         **os.environ,
         **environment(settings),
         "LAKEHOUSE_HOME": str(settings.home),
         "PYTHONWARNINGS": "ignore",
     }
-    home = Path(environment(settings)["DAGSTER_HOME"])
-    workspace = home / "workspace.yaml"
-    if _alive(settings, "webserver"):
-        console.print(f"Already up: http://127.0.0.1:{settings.dagster_port}")
-        return
+    workspace = Path(variables["DAGSTER_HOME"]) / "workspace.yaml"
+    grpc_port = _free_port()
     workspace.write_text(
         "load_from:\n  - grpc_server:\n"
         f"      host: 127.0.0.1\n      port: {grpc_port}\n      location_name: lakehouse\n",
         encoding="utf-8",
     )
-    _start(
-        settings,
-        "code",
-        [
-            "dagster",
-            "api",
-            "grpc",
-            "--module-name",
-            "orchestration.definitions",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(grpc_port),
-            "--location-name",
-            "lakehouse",
-        ],
-        variables,
-    )
-    _wait_for_port(grpc_port, "the code location", settings, "code")
-    _start(
-        settings,
-        "webserver",
-        [
-            "dagster-webserver",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(settings.dagster_port),
-            "--workspace",
-            str(workspace),
-        ],
-        variables,
-    )
-    _start(settings, "daemon", ["dagster-daemon", "run", "--workspace", str(workspace)], variables)
-    if wait:
-        _wait_for_port(settings.dagster_port, "the Dagster web page", settings, "webserver")
-    console.print(
-        f"[green]Up.[/] Dagster  http://127.0.0.1:{settings.dagster_port}\n"
-        f"    Inbox    {settings.store_folder / 'inbox' if not settings.uses_s3 else settings.raw_bucket}\n"
-        f"    Logs     {_folder(settings)}\n"
-        "    Stop it with [bold]make down[/]."
-    )
+    for service in _services(settings, workspace, grpc_port):
+        _start(settings, service.name, service.command, variables)
+        if service.port is not None and (wait or service.name == "code"):
+            _wait_for_port(service.port, service.what, settings, service.name)
+    console.print("[green]Up.[/]")
+    _show_links(settings)
+
+
+def _services(settings: Settings, workspace: Path, grpc_port: int) -> list[_Service]:
+    """What `up` starts, in this order: the others ask the code location when they start."""
+    code = ["dagster", "api", "grpc", "--module-name", "orchestration.definitions"]
+    address = ["--host", "127.0.0.1", "--port"]
+    where = ["--workspace", str(workspace)]
+    return [
+        _Service(
+            "code",
+            "the code location",
+            # The port stays the same when it starts again: the others find it there.
+            [*code, *address, str(grpc_port), "--location-name", "lakehouse"],
+            grpc_port,
+        ),
+        _Service("daemon", "the Dagster daemon", ["dagster-daemon", "run", *where]),
+        _Service("hub", "the hub", ["python", "-m", "hub"], settings.hub_port),
+        _Service(
+            "webserver",
+            "the Dagster web page",
+            ["dagster-webserver", *address, str(settings.dagster_port), *where],
+            settings.dagster_port,
+        ),
+    ]
+
+
+def _show_links(settings: Settings) -> None:
+    inbox = settings.raw_bucket if settings.uses_s3 else settings.store_folder / "inbox"
+    lines = [
+        ("Hub", f"http://127.0.0.1:{settings.hub_port}"),
+        ("Dagster", f"http://127.0.0.1:{settings.dagster_port}"),
+        ("Inbox", inbox),
+        ("Logs", _folder(settings)),
+    ]
+    for name, place in lines:
+        console.print(f"    {name:<8} {place}", soft_wrap=True)
+    console.print("    Stop it with [bold]make down[/].")
 
 
 def down() -> None:
@@ -104,7 +129,11 @@ def down() -> None:
     from lakehouse import embedded
 
     settings = load_settings()
-    stopped = [name for name in ("daemon", "webserver", "code") if _stop(settings, name)]
+    stopped = [name for name in _NAMES if _stop(settings, name)]
+    if "daemon" in stopped and (settings.postgres_url or embedded.is_running(settings)):
+        from orchestration.daemon import forget
+
+        forget(embedded.ensure_running(settings))
     if settings.postgres_url is None and embedded.stop(settings):
         stopped.append("postgres")
     console.print(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing was running.")
@@ -122,7 +151,7 @@ def _start(settings: Settings, name: str, command: list[str], variables: dict[st
     executable = Path(sys.executable).parent / command[0]
     with (folder / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - our own executables
-            [sys.executable, "-m", "lakehouse.supervisor", str(executable), *command[1:]],
+            [sys.executable, "-m", _SUPERVISOR, str(executable), *command[1:]],
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -141,15 +170,20 @@ def _pid(settings: Settings, name: str) -> int | None:
 
 
 def _alive(settings: Settings, name: str) -> bool:
+    """Whether its supervisor runs; another program that was given the same number does not count."""
     pid = _pid(settings, name)
     if pid is None:
         return False
     try:
         os.kill(pid, 0)
-        command = Path(f"/proc/{pid}/cmdline")
-        return not command.exists() or b"dagster" in command.read_bytes()
+        if not Path("/proc/self/stat").exists():
+            return True
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
     except OSError:
         return False
+    # While a program is just being loaded it has no command line yet; one that ended has none too.
+    return _SUPERVISOR.encode() in command or (not command and state != "Z")
 
 
 def _stop(settings: Settings, name: str) -> bool:
@@ -182,16 +216,20 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def _wait_for_port(port: int, what: str, settings: Settings, name: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
     with console.status(f"waiting for {what} …"):
         while time.monotonic() < deadline:
             if not _alive(settings, name):
                 break
-            with socket.socket() as probe:
-                probe.settimeout(1)
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return
+            if _listens(port):
+                return
             time.sleep(0.2)
     raise ConfigurationError(
         f"{what.capitalize()} did not start.", hint=f"Read {_folder(settings) / (name + '.log')}."

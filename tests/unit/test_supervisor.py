@@ -86,6 +86,19 @@ def test_ending_the_supervisor_ends_the_service(
     assert eventually(lambda: not any(alive(pid) for pid in pids(starts)[0]))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells children of their parent's death")
+def test_a_killed_supervisor_takes_its_service_with_it(
+    supervisor: subprocess.Popen[bytes], starts: Path
+) -> None:
+    supervisor.kill()
+    supervisor.wait(timeout=20)
+    service, child = pids(starts)[0]
+    try:
+        assert eventually(lambda: not alive(service))
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
 def test_a_service_that_cannot_start_is_tried_at_growing_intervals(starts: Path) -> None:
     failing = "import sys; open(sys.argv[1], 'a').write('0 0\\n'); sys.exit(3)"
     with subprocess.Popen(

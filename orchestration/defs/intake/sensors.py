@@ -1,20 +1,24 @@
 """The inbox, watched: closed drops become submissions, submissions are landed, leftovers built."""
 
+import hashlib
+import os
+import time
+from itertools import takewhile
+
 import dagster as dg
 
 from ingestion.intake import pending_groups
 from lakehouse.metadata import work
+from orchestration import presence
 from orchestration.jobs import build_job, intake_job, landing_job
 from orchestration.resources import PlatformResource
-from orchestration.vocabulary import SUBMISSIONS
+from orchestration.vocabulary import ACTIVE_STATUSES, SUBMISSIONS
 
-_ACTIVE = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+#: What a run was asked for, so that the same failing work is not asked for at every look.
+WAITING_TAG = "lakehouse/waiting"
+#: After a failure: a minute, then twice as long each time, at most an hour.
+FIRST_WAIT_SECONDS = 60.0
+LONGEST_WAIT_SECONDS = 3600.0
 
 
 @dg.sensor(
@@ -24,29 +28,32 @@ _ACTIVE = [
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
         "Looks at the inbox with one listing. A closed drop starts intake; a staged submission "
-        "starts its landing; what waits for Silver while nothing is landing starts one build."
+        "starts its landing; what waits for Silver while nothing is landing starts one build. What "
+        "failed is tried again after a minute, then after two, four, … at most an hour."
     ),
 )
 def inbox_sensor(
     context: dg.SensorEvaluationContext, platform: PlatformResource
 ) -> dg.SensorResult:
+    if presence.is_command_line_at_work(os.environ["DAGSTER_POSTGRES_URL"]):
+        return dg.SensorResult(skip_reason="A command line is doing what is pending.")
     opened = platform.open()
     requests: list[dg.RunRequest] = []
     waiting = work.pending(opened.engine)
 
-    if not _active(context, intake_job.name) and pending_groups(
-        opened.store, opened.engine, opened.settings
-    ):
-        requests.append(dg.RunRequest(job_name=intake_job.name))
+    if not _active(context, intake_job.name):
+        drops = pending_groups(opened.store, opened.engine, opened.settings)
+        requests += _request(context, intake_job.name, drops)
 
     landing_now = _active_partitions(context)
     to_land = [name for name in waiting.staged if name not in landing_now]
-    requests += [dg.RunRequest(job_name=landing_job.name, partition_key=name) for name in to_land]
+    for name in to_land:
+        requests += _request(context, landing_job.name, [name], partition_key=name)
 
     # Withdrawals and failed builds leave work that no landing announces.
     arriving = requests or landing_now
     if (waiting.pending or waiting.publish_behind) and not arriving and not _building(context):
-        requests.append(dg.RunRequest(job_name=build_job.name))
+        requests += _request(context, build_job.name, [*sorted(waiting.pending), "publish"])
 
     return dg.SensorResult(
         run_requests=requests,
@@ -55,8 +62,41 @@ def inbox_sensor(
     )
 
 
+def _request(
+    context: dg.SensorEvaluationContext,
+    job_name: str,
+    waiting: list[str],
+    *,
+    partition_key: str | None = None,
+) -> list[dg.RunRequest]:
+    """A request for what is ``waiting``; none where it has just failed, or where nothing waits."""
+    if not waiting:
+        return []
+    tag = hashlib.sha256("\n".join(waiting).encode()).hexdigest()[:16]
+    if _held_back(context, job_name, tag, now=time.time()):
+        return []
+    return [dg.RunRequest(job_name=job_name, partition_key=partition_key, tags={WAITING_TAG: tag})]
+
+
+def _held_back(context: dg.SensorEvaluationContext, job_name: str, tag: str, *, now: float) -> bool:
+    """Whether the last runs for the same work failed too short a time ago to try again."""
+    records = context.instance.get_run_records(
+        dg.RunsFilter(job_name=job_name, tags={WAITING_TAG: tag}), limit=8
+    )
+    failed = list(
+        takewhile(lambda one: one.dagster_run.status == dg.DagsterRunStatus.FAILURE, records)
+    )
+    if not failed:
+        return False
+    ended = failed[0].end_time or now
+    wait: float = min(FIRST_WAIT_SECONDS * 2 ** (len(failed) - 1), LONGEST_WAIT_SECONDS)
+    return now - ended < wait
+
+
 def _active(context: dg.SensorEvaluationContext, job_name: str) -> list[dg.DagsterRun]:
-    return list(context.instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=_ACTIVE)))
+    return list(
+        context.instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=ACTIVE_STATUSES))
+    )
 
 
 def _active_partitions(context: dg.SensorEvaluationContext) -> set[str]:
@@ -66,5 +106,5 @@ def _active_partitions(context: dg.SensorEvaluationContext) -> set[str]:
 
 def _building(context: dg.SensorEvaluationContext) -> bool:
     """Whether any run that writes Silver, Gold or marts is on its way, whoever started it."""
-    active = context.instance.get_runs(dg.RunsFilter(statuses=_ACTIVE))
+    active = context.instance.get_runs(dg.RunsFilter(statuses=ACTIVE_STATUSES))
     return any(run.job_name not in (intake_job.name, landing_job.name) for run in active)
