@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
-UV_PIN := uv==0.13.8
+UV_PIN := 0.13.8
 
 .DEFAULT_GOAL := help
 
@@ -16,13 +16,16 @@ setup: $(VENV)/.ready  ## Make .venv from the locked requirements
 
 $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
-	@test -x $(UV) || $(BIN)/pip install --quiet --disable-pip-version-check $(UV_PIN)
+	@test -x $(UV) || $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@$(UV) pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements/dev.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation \
 	    --config-settings editable_mode=compat --editable .
 	@touch $@
 
 lock:  ## Resolve the pins of pyproject.toml into requirements/*.txt (hashes, no addresses)
+	{ echo '# The installer itself, by hash. Made by: make lock'; echo uv==$(UV_PIN) | $(UV) pip compile \
+	    --quiet --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header -; } \
+	    > requirements/uv.txt
 	$(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --custom-compile-command "make lock" pyproject.toml -o requirements/runtime.txt
 	$(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \

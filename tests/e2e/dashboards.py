@@ -18,6 +18,7 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = "/usr/bin/chromium"
 CHART = '[data-test="slice-container"]'
+CHART_XPATH = '@data-test="slice-container"'
 LOADING = '[data-test="loading-indicator"], .loading'
 ERRORS = '[data-test="ErrorAlert"], .ant-alert-error, .missing-chart-container, .ant-empty'
 #: What Superset says where a query gave no row.
@@ -92,6 +93,36 @@ def open_dashboard(
     page.on("response", note_response)
     page.goto(f"{address}/superset/dashboard/{slug}/")
     page.wait_for_selector(CHART)
+    _wait_until_drawn(page, expected)
+    page.remove_listener("requestfinished", note_request)
+    page.remove_listener("requestfailed", note_request)
+    page.remove_listener("response", note_response)
+    holders = page.locator(CHART)
+    texts = [holders.nth(index).inner_text() for index in range(holders.count())]
+    errors = _errors(page)
+    if screenshot is not None:
+        screenshot.parent.mkdir(parents=True, exist_ok=True)
+        height = int(
+            page.evaluate("document.querySelector('.dashboard-content, #app').scrollHeight")
+        )
+        before = page.viewport_size
+        page.set_viewport_size({"width": 1500, "height": min(max(height + 250, 1100), 4000)})
+        _wait_until_drawn(page, expected)
+        page.screenshot(path=screenshot, full_page=True)
+        if before:
+            page.set_viewport_size(before)
+    return OpenedDashboard(
+        slug,
+        len(texts),
+        errors,
+        [text.splitlines()[0] for text in texts if NO_DATA in text],
+        sorted(outside),
+        failed,
+    )
+
+
+def _wait_until_drawn(page: Page, expected: int) -> None:
+    """Scroll through the dashboard until each chart is there and none is loading."""
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         # Charts outside the window are drawn when they come into view.
@@ -103,32 +134,15 @@ def open_dashboard(
         if page.locator(CHART).count() >= expected and not page.locator(LOADING).count():
             break
     page.evaluate("window.scrollTo(0, 0)")
-    page.wait_for_timeout(1200)  # the drawing animation of the charts
-    page.remove_listener("requestfinished", note_request)
-    page.remove_listener("requestfailed", note_request)
-    page.remove_listener("response", note_response)
-    if screenshot is not None:
-        screenshot.parent.mkdir(parents=True, exist_ok=True)
-        height = int(
-            page.evaluate("document.querySelector('.dashboard-content, #app').scrollHeight")
-        )
-        before = page.viewport_size
-        page.set_viewport_size({"width": 1500, "height": min(max(height + 250, 1100), 4000)})
-        page.wait_for_timeout(2500)
-        page.screenshot(path=screenshot, full_page=True)
-        if before:
-            page.set_viewport_size(before)
-    holders = page.locator(CHART)
-    texts = [holders.nth(index).inner_text() for index in range(holders.count())]
-    return OpenedDashboard(
-        slug,
-        page.locator(CHART).count(),
-        [
-            item.inner_text()[:200]
-            for item in page.locator(ERRORS).all()
-            if NO_DATA not in item.inner_text()
-        ],
-        [text.splitlines()[0] for text in texts if NO_DATA in text],
-        sorted(outside),
-        failed,
-    )
+    page.wait_for_timeout(1500)  # the drawing animation of the charts
+
+
+def _errors(page: Page) -> list[str]:
+    """What the page shows as an error. A chart that says it has no rows is none."""
+    found = []
+    for item in page.locator(ERRORS).all():
+        chart = item.locator(f"xpath=ancestor::*[{CHART_XPATH}][1]")
+        around = chart.inner_text() if chart.count() else item.inner_text()
+        if NO_DATA not in around:
+            found.append((item.inner_text() or around)[:200])
+    return found
