@@ -1,4 +1,4 @@
-"""Commands about drops and submissions: ``drop``, ``status``, ``review``, ``withdraw``, ``quarantine``."""
+"""Commands about drops and submissions: put, look, review, take again, withdraw."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PANEL = "Drops"
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (drop, status, quarantine, review, withdraw):
+    for command in (drop, status, quarantine, review, retake, withdraw):
         app.command(rich_help_panel=_PANEL)(command)
 
 
@@ -120,6 +120,30 @@ def review(
         platform.engine, platform.store, submission, path, file_type, actor=actor(), reason=reason
     )
     console.print(f"Noted; the submission is {state}. Next: [bold]lakehouse run[/].")
+
+
+def retake(
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Look again at files in quarantine that no source could read: a newer version may read them.
+
+    For use after an upgrade that brought a new source, layout or classifier. Exit code 0 also where
+    nothing can be taken.
+    """
+    from ingestion.intake import retake as look_again
+    from lakehouse.platform import open_platform
+
+    platform = open_platform()
+    taken = look_again(platform.store, platform.engine, platform.settings, actor=actor())
+    if as_json:
+        print_json({"submissions": taken, "files": sum(taken.values())})
+        return
+    if not taken:
+        console.print("Nothing in quarantine can be read now that could not be read before.")
+        return
+    for submission, files in taken.items():
+        console.print(f"{submission}: {files} file(s) can be taken now.")
+    console.print("Next: [bold]lakehouse run[/] lands them (or wait for the sensor of `make up`).")
 
 
 def withdraw(
