@@ -66,6 +66,10 @@ class LandingError(LakehouseError):
     """A submission could not be landed in Bronze."""
 
 
+class MetadataError(LakehouseError):
+    """The metadata database holds what cannot be: an audit trail that was tampered with."""
+
+
 class LakeError(LakehouseError):
     """The lake (DuckLake, its catalog or its files) refused or failed."""
 

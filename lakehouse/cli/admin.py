@@ -31,15 +31,20 @@ def audit(
         str | None, typer.Argument(help="kind:id, as submission:2026…; default: verify the chain.")
     ] = None,
 ) -> None:
-    """The audit trail: verify its hash chain, or show the history of one subject."""
+    """The audit trail: verify its hash chain and its anchors, or show the history of one subject.
+
+    An intact trail's head is noted in the object store, so that removed events are found next time.
+    """
     from sqlalchemy.orm import Session
 
+    from lakehouse.metadata import anchors
     from lakehouse.metadata import audit as trail
     from lakehouse.platform import open_platform
 
-    engine = open_platform().engine
+    platform = open_platform()
+    engine = platform.engine
     if subject is None:
-        chain = trail.verify(engine)
+        chain = anchors.anchor(engine, platform.store)
         if chain.intact:
             console.print(f"{chain.events:,} events, intact. Head: {chain.head}")
             return
@@ -62,14 +67,22 @@ def audit(
 def maintain() -> None:
     """Compact the lake's files, expire old snapshots, remove files nobody needs."""
     from lakehouse import maintenance
+    from lakehouse.errors import MetadataError
+    from lakehouse.metadata import anchors
     from lakehouse.platform import open_platform
 
     platform = open_platform()
     report = maintenance.run(platform.settings)
+    trail = anchors.anchor(platform.engine, platform.store)
     console.print(
         f"{report.files_merged} file(s) merged, {report.snapshots_expired} snapshot(s) expired, "
         f"{report.files_removed} file(s) removed in {report.seconds:.1f} s."
     )
+    if not trail.intact:
+        raise MetadataError(
+            f"The audit trail is not whole: event {trail.broken_at} {trail.problem}.",
+            hint="Compare with a backup; who may write to the metadata database?",
+        )
 
 
 def docs(

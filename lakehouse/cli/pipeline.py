@@ -172,13 +172,13 @@ def publish(
 
 def verify() -> None:
     """Compare the published marts with the lake, and check the audit chain."""
-    from lakehouse.metadata import audit
+    from lakehouse.metadata import anchors
     from lakehouse.platform import open_platform
     from publishing import verify as verify_published
 
     platform = open_platform()
     report = verify_published(platform.settings, platform.engine)
-    chain = audit.verify(platform.engine)
+    chain = anchors.verify(platform.engine, platform.store)
     console.print(
         table(
             f"Publish {report.n}, compared with {report.source}",
@@ -186,7 +186,7 @@ def verify() -> None:
             [(t.table, t.published, t.lake, t.agrees) for t in report.tables],
         )
     )
-    state = "intact" if chain.intact else f"broken at event {chain.broken_at}"
+    state = "intact" if chain.intact else f"broken: event {chain.broken_at} {chain.problem}"
     console.print(f"Audit chain: {chain.events:,} events, {state}.")
     if not (report.agrees and chain.intact):
         raise typer.Exit(1)

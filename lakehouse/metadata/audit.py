@@ -1,8 +1,8 @@
 """The audit trail: append-only, hash-chained, verifiable.
 
 Each event's hash covers its content and the hash before it, so a changed, removed or inserted event
-breaks the chain. Removing the newest events leaves a valid shorter chain: note the head that
-:func:`verify` returns somewhere else, and compare.
+breaks the chain. Removing the newest events leaves a valid shorter chain:
+:mod:`lakehouse.metadata.anchors` notes the head elsewhere, and compares.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from lakehouse import maintenance
+from lakehouse.errors import MetadataError
+from lakehouse.metadata import anchors
 from orchestration.defs.platform.assets import heartbeat, write_site
 from orchestration.resources import PlatformResource
 from orchestration.vocabulary import LAKE_WRITER_POOL
@@ -19,6 +21,15 @@ def maintain_lake(context: dg.OpExecutionContext, platform: PlatformResource) ->
         done.snapshots_expired,
         done.files_removed,
     )
+
+
+@dg.op(description="Verify the audit trail and note its head in the object store.")
+def anchor_audit_trail(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
+    opened = platform.open()
+    found = anchors.anchor(opened.engine, opened.store)
+    if not found.intact:
+        raise MetadataError(f"The audit trail: event {found.broken_at} {found.problem}.")
+    context.log.info("%d audit events, intact.", found.events)
 
 
 @dg.op(description="Delete Dagster runs older than RUNS_KEPT_DAYS.")
@@ -46,10 +57,11 @@ def write_pages(platform: PlatformResource) -> None:
 
 
 @dg.job(
-    description="Nightly: compaction, snapshot expiry, clean-up, purge of old runs, hub's pages."
+    description="Nightly: compaction, clean-up, audit anchor, purge of old runs, the hub's pages."
 )
 def maintenance_job() -> None:
     maintain_lake()
+    anchor_audit_trail()
     purge_runs()
     write_pages()
 

@@ -11,7 +11,9 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
-from lakehouse.metadata import audit
+from lakehouse.errors import AccessDenied
+from lakehouse.metadata import anchors, audit
+from lakehouse.storage import ObjectStore
 
 
 def record(engine: Engine, *subjects: str) -> None:
@@ -122,3 +124,56 @@ def test_removing_the_newest_event_shows_in_the_head(engine: Engine) -> None:
         connection.execute(text("delete from audit_event where subject = 'b'"))
 
     assert audit.verify(engine).head != noted
+
+
+def test_removed_newest_events_are_found_by_the_anchor(engine: Engine, store: ObjectStore) -> None:
+    record(engine, "a", "b", "c")
+    assert anchors.anchor(engine, store).intact
+    with without_guard(engine) as connection:
+        connection.execute(text("delete from audit_event where subject in ('b', 'c')"))
+    assert audit.verify(engine).intact  # from inside nothing is missing
+
+    found = anchors.verify(engine, store)
+
+    assert not found.intact
+    assert (found.events, found.broken_at) == (1, 1)
+    assert "had 3 events" in (found.problem or "")
+
+
+def test_a_trail_that_was_emptied_is_found(engine: Engine, store: ObjectStore) -> None:
+    record(engine, "a")
+    anchors.anchor(engine, store)
+    with without_guard(engine) as connection:
+        connection.execute(text("delete from audit_event"))
+
+    assert not anchors.verify(engine, store).intact
+
+
+def test_a_shortened_trail_that_went_on_is_found_and_gets_no_anchor(
+    engine: Engine, store: ObjectStore
+) -> None:
+    record(engine, "a", "b")
+    anchors.anchor(engine, store)
+    with without_guard(engine) as connection:
+        connection.execute(text("delete from audit_event where subject = 'b'"))
+    record(engine, "c", "d")
+
+    found = anchors.anchor(engine, store)
+
+    assert not found.intact
+    assert "written anew" in (found.problem or "")
+    assert [one.events for one in anchors.stored(store)] == [2]
+
+
+def test_anchors_are_immutable_and_one_for_each_length(engine: Engine, store: ObjectStore) -> None:
+    assert anchors.anchor(engine, store).intact
+    assert anchors.stored(store) == []
+    record(engine, "a")
+    for _ in range(2):
+        assert anchors.anchor(engine, store).intact
+    record(engine, "b")
+    assert anchors.anchor(engine, store).intact
+    found = anchors.stored(store)
+    assert [one.events for one in found] == [1, 2]
+    with pytest.raises(AccessDenied):
+        store.delete(found[0].key)
