@@ -19,6 +19,9 @@ WAITING_TAG = "lakehouse/waiting"
 #: After a failure: a minute, then twice as long each time, at most an hour.
 FIRST_WAIT_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 3600.0
+#: The automation answers a landing by itself, within some ten seconds. A build asked for here
+#: before that would be a second one of the same.
+ANNOUNCED_SECONDS = 30.0
 
 
 @dg.sensor(
@@ -51,7 +54,7 @@ def inbox_sensor(
         requests += _request(context, landing_job.name, [name], partition_key=name)
 
     # Withdrawals and failed builds leave work that no landing announces.
-    arriving = requests or landing_now
+    arriving = requests or landing_now or has_just_landed(context.instance, now=time.time())
     if (waiting.pending or waiting.publish_behind) and not arriving and not _building(context):
         requests += _request(context, build_job.name, [*sorted(waiting.pending), "publish"])
 
@@ -91,6 +94,13 @@ def _held_back(context: dg.SensorEvaluationContext, job_name: str, tag: str, *, 
     ended = failed[0].end_time or now
     wait: float = min(FIRST_WAIT_SECONDS * 2 ** (len(failed) - 1), LONGEST_WAIT_SECONDS)
     return now - ended < wait
+
+
+def has_just_landed(instance: dg.DagsterInstance, *, now: float) -> bool:
+    """Whether a landing has ended so short a time ago that the automation may not have seen it."""
+    landed = dg.RunsFilter(job_name=landing_job.name, statuses=[dg.DagsterRunStatus.SUCCESS])
+    newest = instance.get_run_records(landed, limit=1)
+    return any(now - (record.end_time or now) < ANNOUNCED_SECONDS for record in newest)
 
 
 def _active(context: dg.SensorEvaluationContext, job_name: str) -> list[dg.DagsterRun]:
