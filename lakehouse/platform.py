@@ -53,16 +53,20 @@ def set_up(settings: Settings) -> None:
 
 def _set_up_once(settings: Settings) -> None:
     """Set up where this version has not done so yet; a marker beside the data saves the check."""
-    marker = embedded.data_folder(settings) / f"lakehouse-{_version()}.ready"
-    if marker.exists() and settings.store_folder.exists():
+    marker = embedded.data_folder(settings) / f"lakehouse-{_version(settings)}.ready"
+    if marker.exists() and (settings.uses_s3 or settings.store_folder.exists()):
         return
     set_up(settings)
     marker.touch()
 
 
-def _version() -> str:
+def _version(settings: Settings) -> str:
+    """Changes with the migrations, and with the S3 store that has to hold the areas."""
     migrations = sorted((PROJECT_ROOT / "alembic" / "versions").glob("*.py"))
     digest = hashlib.sha256()
+    if settings.uses_s3:
+        place = (settings.object_store_endpoint, settings.raw_bucket, settings.lake_bucket)
+        digest.update(repr(place).encode())
     for migration in migrations:
         digest.update(migration.read_bytes())
     return digest.hexdigest()[:12]
