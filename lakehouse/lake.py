@@ -268,6 +268,16 @@ def layer_lock(settings: Settings, *layers: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def one_snapshot(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Read in one transaction: every query sees the same state, and the catalog is asked once."""
+    connection.execute("begin")
+    try:
+        yield
+    finally:
+        _rollback(connection)
+
+
 def snapshot_id(connection: duckdb.DuckDBPyConnection) -> int:
     """Id of the lake's newest snapshot."""
     row = connection.execute(

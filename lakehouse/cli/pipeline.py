@@ -74,12 +74,14 @@ def _run(
 ) -> None:
     """Run what is pending and show the summary."""
     from lakehouse.cli.summary import show_summary, summarise
+    from lakehouse.lake import kept_open
 
     done = None
-    if full_refresh or _is_pending(platform):
-        with progress_lines(quiet=as_json):
-            done = _work(platform, full_refresh=full_refresh)
-    summary = summarise(platform, run=done, seconds=time.monotonic() - started)
+    with kept_open(platform.settings):
+        if full_refresh or _is_pending(platform):
+            with progress_lines(quiet=as_json):
+                done = _work(platform, full_refresh=full_refresh)
+        summary = summarise(platform, run=done, seconds=time.monotonic() - started)
     if as_json:
         print_json(summary)
     else:

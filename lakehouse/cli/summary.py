@@ -56,7 +56,10 @@ def summarise(platform: Platform, *, run: PipelineRun | None, seconds: float) ->
 def row_counts(platform: Platform) -> dict[str, int]:
     """Rows of every table of the lake, from the catalog's statistics where they are exact."""
     counts: dict[str, int] = {}
-    with lake.connect(platform.settings, read_only=True) as connection:
+    with (
+        lake.connect(platform.settings, read_only=True) as connection,
+        lake.one_snapshot(connection),
+    ):
         names = connection.execute(
             "select table_schema, table_name from information_schema.tables "
             f"where table_catalog = '{lake.LAKE}' and table_type = 'BASE TABLE' order by all"

@@ -111,7 +111,7 @@ def _incomplete(done: dbt_runner.DbtReport) -> list[dbt_runner.DbtNode]:
 
 
 def _snapshot(platform: Platform) -> int:
-    with lake.connect(platform.settings, read_only=True) as connection:
+    with lake.connect(platform.settings) as connection:
         return lake.snapshot_id(connection)
 
 
@@ -128,22 +128,23 @@ def _events(
         for unique_id, node in nodes.items()
         if unique_id in MANIFEST["nodes"] and node.resource_type == "model"
     }
-    with lake.connect(platform.settings, read_only=True) as connection:
+    skipped = {node.name for node in _incomplete(done)}
+    with lake.connect(platform.settings) as connection, lake.one_snapshot(connection):
         snapshot = lake.snapshot_id(connection)
-        skipped = {node.name for node in _incomplete(done)}
-        for spec in specs:
-            schema, table = spec.key.path
-            if table in skipped:
-                continue
-            yield dg.MaterializeResult(
+        made = [
+            dg.MaterializeResult[None](
                 asset_key=spec.key,
                 metadata={
-                    **table_metadata(connection, schema, table),
+                    **table_metadata(connection, *spec.key.path),
                     "snapshot_id": snapshot,
                     "seconds": round(seconds.get(spec.key, 0.0), 3),
-                    **_shown_of(connection, table),
+                    **_shown_of(connection, spec.key.path[1]),
                 },
             )
+            for spec in specs
+            if spec.key.path[1] not in skipped
+        ]
+    yield from made
     for unique_id, check in tests.items():
         node = nodes.get(unique_id)
         if node is not None and node.status != "skipped":
