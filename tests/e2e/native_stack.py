@@ -68,8 +68,9 @@ class NativeStack:
         return self._folder / "s3.log"
 
     def build(self) -> None:
+        # With all of this environment: installing may need a proxy, an index, an authority.
         superset = "import native; native.ensure_environment()"
-        self._run(sys.executable, "-c", superset, folder=ROOT / "superset")
+        self._run(sys.executable, "-c", superset, folder=ROOT / "superset", more=dict(os.environ))
 
     def start(self) -> None:
         self._start_store()
