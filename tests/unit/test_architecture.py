@@ -7,6 +7,7 @@ quality and publishing use the core; the core uses none of them; sql_on_fhir use
 from __future__ import annotations
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,16 @@ def test_no_error_is_swallowed_whole() -> None:
                 if bare or (broad and silent):
                     wrong.append(f"{module.relative_to(ROOT)}:{node.lineno}")
     assert wrong == []
+
+
+def test_data_files_of_packages_are_in_the_wheel() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["*"]
+    left_out = [
+        str(path.relative_to(ROOT))
+        for package in OURS
+        for path in sorted((ROOT / package).rglob("*"))
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+        if not any(path.match(pattern) for pattern in patterns)
+    ]
+    assert left_out == []
