@@ -238,6 +238,19 @@ def latest_checks(engine: Engine) -> list[CheckLine]:
         return _latest_checks(session)
 
 
+def errors_of_run(engine: Engine, run_id: str) -> list[str]:
+    """``layer.table rule`` of each error-level rule that failed when this Dagster run checked it."""
+    check = models.CheckResult
+    with Session(engine) as session:
+        rows = session.execute(
+            select(check.layer, check.table_name, check.rule)
+            .where(check.run_id == run_id, ~check.passed, check.severity == "error")
+            .distinct()
+            .order_by(check.layer, check.table_name, check.rule)
+        )
+        return [f"{layer}.{table} {rule}" for layer, table, rule in rows]
+
+
 def _by_state(session: Session) -> dict[str, int]:
     counts = session.execute(
         select(models.Submission.state, func.count()).group_by(models.Submission.state)

@@ -6,9 +6,11 @@ import time
 from itertools import takewhile
 
 import dagster as dg
+from sqlalchemy import Engine
 
 from ingestion.intake import pending_groups
 from lakehouse.metadata import work
+from lakehouse.metadata.status import latest_checks
 from orchestration import presence
 from orchestration.jobs import build_job, intake_job, landing_job
 from orchestration.resources import PlatformResource
@@ -32,7 +34,8 @@ ANNOUNCED_SECONDS = 30.0
     description=(
         "Looks at the inbox with one listing. A closed drop starts intake; a staged submission "
         "starts its landing; what waits for Silver while nothing is landing starts one build. What "
-        "failed is tried again after a minute, then after two, four, … at most an hour."
+        "failed is tried again after a minute, then after two, four, … at most an hour; a blocked "
+        "publish when something has changed, else after an hour."
     ),
 )
 def inbox_sensor(
@@ -55,7 +58,8 @@ def inbox_sensor(
 
     # Withdrawals and failed builds leave work that no landing announces.
     arriving = requests or landing_now or has_just_landed(context.instance, now=time.time())
-    if (waiting.pending or waiting.publish_behind) and not arriving and not _building(context):
+    publish = waiting.publish_behind and not was_just_blocked(opened.engine, now=time.time())
+    if (waiting.pending or publish) and not arriving and not _building(context):
         requests += _request(context, build_job.name, [*sorted(waiting.pending), "publish"])
 
     return dg.SensorResult(
@@ -94,6 +98,17 @@ def _held_back(context: dg.SensorEvaluationContext, job_name: str, tag: str, *, 
     ended = failed[0].end_time or now
     wait: float = min(FIRST_WAIT_SECONDS * 2 ** (len(failed) - 1), LONGEST_WAIT_SECONDS)
     return now - ended < wait
+
+
+def was_just_blocked(engine: Engine, *, now: float) -> bool:
+    """Whether checks blocked publishing within the last hour: the same tables give the same verdict,
+    whoever started the build, so another try at once would only fail again."""
+    blocked = [
+        check.checked_at.timestamp()
+        for check in latest_checks(engine)
+        if not check.passed and check.severity == "error"
+    ]
+    return bool(blocked) and now - max(blocked) < LONGEST_WAIT_SECONDS
 
 
 def has_just_landed(instance: dg.DagsterInstance, *, now: float) -> bool:

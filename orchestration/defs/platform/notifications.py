@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from lakehouse.metadata.status import latest_checks, status
+from lakehouse.metadata.status import errors_of_run, status
 from lakehouse.notify import Event, Notification, notify
 from orchestration.resources import PlatformResource
 
@@ -17,21 +17,15 @@ _SECONDS_AN_HOUR = 3600
 def tell_failures(context: dg.RunFailureSensorContext, platform: PlatformResource) -> None:
     opened = platform.open()
     run = context.dagster_run
-    blocked = [
-        check
-        for check in latest_checks(opened.engine)
-        if not check.passed and check.severity == "error"
-    ]
+    broken = errors_of_run(opened.engine, run.run_id)
     event: Event = "run_failed"
-    if run.job_name in ("build", "publish", "transform") and blocked:
+    if broken:
         event = "publish_blocked"
     elif run.job_name == "maintenance_job":
         event = "maintenance_failed"
     facts: dict[str, str | int | float | None] = {"job": run.job_name, "run_id": run.run_id}
-    if event == "publish_blocked":
-        facts["rules"] = "; ".join(
-            f"{check.layer}.{check.table_name} {check.rule}" for check in blocked[:10]
-        )
+    if broken:
+        facts["rules"] = "; ".join(broken[:10])
     notify(opened.settings, Notification(event, _TITLES[event], facts))
 
 

@@ -12,13 +12,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
+import psycopg
 import pytest
 
+from lakehouse import embedded
+from lakehouse.settings import DatabaseName, Settings
 from tests.integration.main_job.conftest import ROOT, command
 
 DROPS = ROOT / "samples" / "drops" / "cohort-a" / "fhir"
@@ -31,6 +35,38 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """A server on this machine that keeps what it is told."""
+
+    address: str
+    received: list[dict[str, Any]]
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        return [message for message in self.received if message["event"] == event]
+
+
+@pytest.fixture(scope="module")
+def webhook() -> Iterator[Webhook]:
+    received: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield Webhook(f"http://127.0.0.1:{server.server_address[1]}/", received)
+    server.shutdown()
+    thread.join()
 
 
 @dataclass(frozen=True)
@@ -54,6 +90,22 @@ class Service:
         found: list[dict[str, Any]] = data["runsOrError"]["results"]
         return found
 
+    def submission(self, drop_id: str) -> str:
+        query = f"select submission_id from submission where drop_id = '{drop_id}'"
+        with psycopg.connect(self.database("lakehouse")) as connection:
+            row = connection.execute(query).fetchone()
+        assert row is not None
+        return str(row[0])
+
+    def state_of(self, drop_id: str) -> str:
+        report = json.loads(self.lakehouse("status", "--json"))
+        lines = {line["submission_id"]: line["state"] for line in report["submissions"]}
+        return str(lines[self.submission(drop_id)])
+
+    def database(self, name: DatabaseName) -> str:
+        settings = Settings(LAKEHOUSE_HOME=self.home)
+        return embedded.ensure_running(settings).libpq_url(name)
+
     def states(self) -> list[str]:
         report = json.loads(self.lakehouse("status", "--json"))
         return [line["state"] for line in report["submissions"]]
@@ -66,10 +118,10 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
+def service(webhook: Webhook) -> Iterator[Service]:
     with tempfile.TemporaryDirectory(prefix="lakehouse-service-") as folder:
         ports = {name: str(free_port()) for name in ("DAGSTER_PORT", "HUB_PORT")}
-        service = Service(Path(folder) / "home", ports)
+        service = Service(Path(folder) / "home", {**ports, "WEBHOOK_URL": webhook.address})
         said = service.lakehouse("up")
         for port in ports.values():
             assert f"http://127.0.0.1:{port}" in said
@@ -145,7 +197,32 @@ def test_3_run_lets_the_daemon_do_the_work_and_shows_its_result(service: Service
     assert [run["status"] for run in landings] == ["SUCCESS"]
 
 
-def test_4_down_stops_everything_and_the_next_run_does_its_work_itself(service: Service) -> None:
+def test_4_a_killed_run_and_a_blocked_publish_are_told_to_the_webhook_once_each(
+    service: Service, webhook: Webhook, tmp_path: Path
+) -> None:
+    published = service.lakehouse("sql", "--json", "select count(*) as n from silver.patient")
+    for number in range(5):
+        patient = {"resourceType": "Patient", "id": f"planted-{number}", "gender": "female"}
+        content = json.dumps({**patient, "birthDate": f"22{number:02d}-01-01"})
+        (tmp_path / f"{number}.json").write_text(content)
+    service.lakehouse("drop", str(tmp_path), "--drop-id", "from-the-future")
+    wait_for("the webhook being told", lambda: bool(webhook.of("publish_blocked")), every=1)
+    (message,) = webhook.of("publish_blocked")
+    assert "silver.patient birth_date_plausible" in message["facts"]["rules"]
+    assert "planted" not in json.dumps(webhook.received)
+    # The landing whose code location was killed was told too, and nothing else.
+    assert [told["facts"]["job"] for told in webhook.of("run_failed")] == ["landing"]
+    assert "PUBLISHED" not in service.state_of("from-the-future")
+
+    service.lakehouse("withdraw", service.submission("from-the-future"), "--reason", "a test")
+    service.lakehouse("run", "--json")
+    assert (
+        service.lakehouse("sql", "--json", "select count(*) as n from silver.patient") == published
+    )
+    assert len(webhook.of("publish_blocked")) == 1
+
+
+def test_5_down_stops_everything_and_the_next_run_does_its_work_itself(service: Service) -> None:
     processes = [service.supervised(name) for name in ("code", "webserver", "daemon", "hub")]
     service.lakehouse("down")
     assert not any(process.is_running() for process in processes)
@@ -153,7 +230,7 @@ def test_4_down_stops_everything_and_the_next_run_does_its_work_itself(service: 
     assert json.loads(service.lakehouse("run", "--json"))["nothing_new"] is False
 
 
-def test_5_two_commands_at_once_do_the_work_once(service: Service) -> None:
+def test_6_two_commands_at_once_do_the_work_once(service: Service) -> None:
     other = DROPS.parents[1] / "cohort-b" / "fhir" / "2026-01-cohort-b"
     service.lakehouse("drop", str(other), "--drop-id", "fourth")
     summaries: list[dict[str, Any]] = []
