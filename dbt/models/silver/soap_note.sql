@@ -71,14 +71,18 @@ decoded as materialized (
     where len(texts) > 0
 ),
 
--- Only what identifies a note is ranked, not its text.
+-- Only what identifies a note is ranked, not its text. Notes that cannot be read are not the same note
+-- because of it: each is kept, and told of.
 chosen as (
     select note_id
     from (
         select
             note_id,
             row_number() over (
-                partition by patient_id, encounter_id, md5(trim(note_text, {{ white_space() }}))
+                partition by
+                    patient_id,
+                    encounter_id,
+                    coalesce(md5(nullif(trim(note_text, {{ white_space() }}), '')), note_id)
                 order by preference, note_id
             ) as place
         from decoded
