@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from lakehouse.errors import AccessDenied
 from lakehouse.metadata import anchors, audit
-from lakehouse.storage import ObjectStore
+from lakehouse.settings import Settings
+from lakehouse.storage import ObjectStore, open_store
 
 
 def record(engine: Engine, *subjects: str) -> None:
@@ -177,3 +178,14 @@ def test_anchors_are_immutable_and_one_for_each_length(engine: Engine, store: Ob
     assert [one.events for one in found] == [1, 2]
     with pytest.raises(AccessDenied):
         store.delete(found[0].key)
+
+
+def test_anchors_are_kept_in_an_s3_store(engine: Engine, s3_settings: Settings) -> None:
+    in_s3 = open_store(s3_settings)
+    in_s3.prepare()
+    record(engine, "a", "b")
+    for _ in range(2):
+        assert anchors.anchor(engine, in_s3).intact
+    with without_guard(engine) as connection:
+        connection.execute(text("delete from audit_event where subject = 'b'"))
+    assert not anchors.verify(engine, in_s3).intact
