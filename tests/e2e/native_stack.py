@@ -83,9 +83,12 @@ class NativeStack:
         self._stop_store()
 
     def remove(self) -> None:
-        if self._home.exists():
-            self.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        try:
+            if self._home.exists():
+                self.stop()
+        finally:
+            self._stop_store()
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def command(self, *arguments: str) -> bytes:
         return self._run(str(_BIN / "lakehouse"), *arguments)
