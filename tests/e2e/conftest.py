@@ -33,7 +33,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """The stack that LAKEHOUSE_E2E names: nothing is there yet, and nothing is left afterwards."""
     name = os.environ.get("LAKEHOUSE_E2E", "")
     if name not in STACKS:
-        pytest.skip(f"set LAKEHOUSE_E2E to one of: {', '.join(STACKS)}")
+        pytest.fail(f"LAKEHOUSE_E2E is {name!r}, and not one of: {', '.join(STACKS)}")
     stack: Stack = STACKS[name]()
     stack.remove()
     request.config.stash[_RUNNING] = stack
