@@ -140,6 +140,7 @@ def timed_split(folder: Path) -> float:
 
 def run(home: Path, *arguments: str) -> str:
     environment = {**os.environ, "LAKEHOUSE_HOME": str(home), "QUIESCENCE_MINUTES": "0"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # would compile our own modules every time
     done = subprocess.run(
         [str(COMMAND), *arguments],
         cwd=ROOT,
