@@ -10,6 +10,7 @@ import logging
 import sys
 
 import typer
+from rich.markup import escape
 
 from lakehouse.cli import admin, drops, pipeline, query, service, stack, views
 from lakehouse.cli.console import errors_console
@@ -38,10 +39,10 @@ def main() -> None:
     try:
         app()
     except QualityError as error:
-        errors_console.print(f"[bold red]Blocked:[/] {error}", highlight=False)
+        errors_console.print(f"[bold red]Blocked:[/] {escape(str(error))}", highlight=False)
         sys.exit(EXIT_BLOCKED)
     except LakehouseError as error:
-        errors_console.print(f"[bold red]Error:[/] {error}", highlight=False, markup=True)
+        errors_console.print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False)
         sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
         errors_console.print("Interrupted. What was done is kept; run the command again to go on.")
