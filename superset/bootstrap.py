@@ -102,7 +102,9 @@ def prune_assets(db: Any, folder: Path) -> list[str]:
     return removed
 
 
-def sync_role(manager: Any, name: str, wanted: Callable[[Any], bool], source_roles: list[Any]) -> Any:
+def sync_role(
+    manager: Any, name: str, wanted: Callable[[Any], bool], source_roles: list[Any]
+) -> Any:
     """Role ``name`` holding those permissions of ``source_roles`` for which ``wanted`` is true."""
     role = manager.find_role(name) or manager.add_role(name)
     permissions = {p.id: p for source in source_roles for p in source.permissions if wanted(p)}
@@ -118,7 +120,9 @@ def sync_access(db: Any, manager: Any, access: dict[str, Any]) -> dict[str, Any]
     datasets = db.session.query(SqlaTable).filter_by(is_managed_externally=True).all()
     databases = db.session.query(Database).filter_by(is_managed_externally=True).all()
     grants = {
-        "datasets": [manager.find_permission_view_menu("datasource_access", d.perm) for d in datasets],
+        "datasets": [
+            manager.find_permission_view_menu("datasource_access", d.perm) for d in datasets
+        ],
         "databases": [
             manager.find_permission_view_menu("database_access", d.perm) for d in databases
         ],
@@ -127,9 +131,7 @@ def sync_access(db: Any, manager: Any, access: dict[str, Any]) -> dict[str, Any]
     for name, rule in access["roles"].items():
         refused, kept = set(rule.get("without", [])), set(rule.get("but", []))
 
-        def wanted(
-            permission: Any, refused: set[str] = refused, kept: set[str] = kept
-        ) -> bool:
+        def wanted(permission: Any, refused: set[str] = refused, kept: set[str] = kept) -> bool:
             verb, view = permission.permission.name, permission.view_menu.name
             return verb not in refused or f"{verb} on {view}" in kept
 
@@ -189,7 +191,10 @@ def main(folder: Path) -> None:
             roles = sync_access(db, security_manager, access)
             for username, user in access["users"].items():
                 ensure_user(
-                    security_manager, username, secret(user["password"]), [roles[r] for r in user["roles"]]
+                    security_manager,
+                    username,
+                    secret(user["password"]),
+                    [roles[r] for r in user["roles"]],
                 )
             db.session.commit()
 

@@ -4,12 +4,13 @@ Columns of marts come from dbt's manifest (the documented columns of each model 
 ``marts``); columns of operations views from their SQL, which is in ``alembic/sql``. Also: every
 UUID once, every asset managed externally, no address or password in the bundle.
 
-    python superset/validate.py [dbt/target/manifest.json]
+    python superset/validate.py [manifest.json]     default: the one of the last build here
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,6 @@ import yaml
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent
 ASSETS = HERE / "assets"
-MANIFEST = PROJECT / "dbt" / "target" / "manifest.json"
 
 #: Words of SQL that stand in metric expressions beside column names.
 _SQL_WORDS = frozenset(
@@ -52,7 +52,12 @@ class Bundle:
                 asset["_file"] = str(path.relative_to(folder))
                 if not asset.get("is_managed_externally"):
                     bundle.problems.append(f"{asset['_file']}: is_managed_externally is not true")
-                if asset["uuid"] in {**bundle.databases, **bundle.datasets, **bundle.charts, **assets}:
+                if asset["uuid"] in {
+                    **bundle.databases,
+                    **bundle.datasets,
+                    **bundle.charts,
+                    **assets,
+                }:
                     bundle.problems.append(f"{asset['_file']}: its uuid is used twice")
                 assets[asset["uuid"]] = asset
         return bundle
@@ -74,7 +79,9 @@ def operation_columns(folder: Path) -> dict[str, set[str]]:
     for path in sorted(folder.glob("*.sql")):
         text = re.sub(r"--[^\n]*", "", path.read_text("utf-8"))
         for view, body in re.findall(
-            r"create (?:or replace )?view ops\.(\w+) as\s+select(.*?);", text, re.DOTALL | re.IGNORECASE
+            r"create (?:or replace )?view ops\.(\w+) as\s+select(.*?);",
+            text,
+            re.DOTALL | re.IGNORECASE,
         ):
             columns[view] = {item for item in _select_list(body)}
     return columns
@@ -186,6 +193,15 @@ def check_databases(bundle: Bundle) -> Iterator[str]:
             yield f"{database['_file']}: its address is not the read-only role's, without password"
 
 
+def newest_manifest() -> Path:
+    """dbt's manifest as the platform of LAKEHOUSE_HOME last wrote it."""
+    home = Path(os.environ.get("LAKEHOUSE_HOME", PROJECT / ".lakehouse"))
+    found = sorted(home.glob("dbt/manifest-*.json"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise SystemExit(f"No manifest of dbt in {home}/dbt: run `make demo` once, or name one.")
+    return found[-1]
+
+
 def validate(manifest: Path, assets: Path = ASSETS) -> list[str]:
     """Every broken link of the chain; empty when dashboards and marts fit."""
     bundle = Bundle.read(assets)
@@ -203,7 +219,7 @@ def validate(manifest: Path, assets: Path = ASSETS) -> list[str]:
 
 
 if __name__ == "__main__":
-    found = validate(Path(sys.argv[1]) if len(sys.argv) > 1 else MANIFEST)
+    found = validate(Path(sys.argv[1]) if len(sys.argv) > 1 else newest_manifest())
     for problem in found:
         print(problem)
     print(f"superset assets: {len(found)} problems")
