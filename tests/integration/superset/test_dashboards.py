@@ -5,15 +5,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psycopg
 import pytest
 import yaml
-from conftest import RunningSuperset
 
 from tests.e2e import dashboards
+
+if TYPE_CHECKING:
+    from conftest import RunningSuperset
 
 ROOT = Path(__file__).resolve().parents[3]
 SCREENSHOTS = ROOT / "tests/e2e/screenshots"
