@@ -129,6 +129,8 @@ class NativeStack:
         )
 
     def _start_store(self) -> None:
+        if self._s3 is not None:  # a restore has started it already
+            return
         program = versitygw()
         if program is None:
             raise StackError("no S3 server: install versitygw (docs/runbook/end-to-end.md)")
