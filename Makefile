@@ -3,6 +3,7 @@
 PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
+TEST_WORKERS ?= 3
 UV     := $(BIN)/uv
 UV_PIN := 0.13.8
 
@@ -48,8 +49,9 @@ secrets: setup  ## Write random secrets into .env (mode 600) for the container s
 	@$(BIN)/python -m lakehouse.secrets env
 
 ## ---- checks --------------------------------------------------------------------------------
+# Whole files go to each worker in the order of their names; one more worker than cores, since some wait.
 test: setup lint  ## Lint, type check and run all tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: setup  ## Ruff and mypy
 	$(BIN)/ruff check .
