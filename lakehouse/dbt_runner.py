@@ -7,6 +7,7 @@ logs nothing: its messages may quote values, so what leaves this module is redac
 
 from __future__ import annotations
 
+import argparse
 import functools
 import hashlib
 import importlib.metadata
@@ -120,8 +121,13 @@ def manifest() -> dict[str, Any]:
     settings = load_settings()
     path = _cache(settings.home) / f"manifest-{project_fingerprint()}.json"
     if not path.exists():
+        from dbt.flags import set_from_args
+
         with _ONE_AT_A_TIME:
-            document = _parsed(settings.home).writable_manifest().to_dict(omit_none=False)
+            parsed = _parsed(settings.home)
+            # A project that was parsed by another process comes without dbt's flags, which it writes.
+            set_from_args(argparse.Namespace(send_anonymous_usage_stats=False), None)
+            document = parsed.writable_manifest().to_dict(omit_none=False)
             _write(path, json.dumps(document, default=str).encode())
     loaded: dict[str, Any] = json.loads(path.read_bytes())
     return loaded
