@@ -81,7 +81,7 @@ heartbeat_schedule = dg.ScheduleDefinition(
 automation = dg.AutomationConditionSensorDefinition(
     name="follow_upstream",
     target=dg.AssetSelection.all(),
-    minimum_interval_seconds=10,
+    minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts what the assets' automation conditions ask for.",
 )
