@@ -11,7 +11,6 @@ Quote ratios within one run.
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import tempfile
 import time
@@ -22,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import quality
-from benchmarks.main_job import MB, default_inputs, machine, multiply, unpack
+from benchmarks.main_job import MB, default_inputs, hold_one_back, machine, multiply, unpack
 from ingestion.intake import intake
 from ingestion.intake.drop import put_drop
 from ingestion.landing import land
@@ -33,7 +32,6 @@ from lakehouse.settings import Settings
 from publishing import publish
 
 _ACTOR = "benchmark"
-_HELD_BACK_BYTES = 3 * MB
 
 
 @dataclass
@@ -75,14 +73,6 @@ def main() -> None:
             embedded.stop(platform.settings)
         size = sum(file.stat().st_size for file in bundles.rglob("*") if file.is_file()) / MB
     sys.stdout.write(as_table(size, everything, one_more, counts))
-
-
-def hold_one_back(bundles: Path, folder: Path) -> Path:
-    """Move the largest bundle below three megabytes into ``folder``."""
-    folder.mkdir()
-    small = (file for file in bundles.rglob("*.json") if file.stat().st_size < _HELD_BACK_BYTES)
-    shutil.move(max(small, key=lambda file: file.stat().st_size), folder / "one-more.json")
-    return folder
 
 
 def run(platform: Platform, folder: Path, drop: str) -> dict[str, float]:

@@ -28,6 +28,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).parent / "lakehouse"
 MB = 1e6
+_HELD_BACK_BYTES = 3 * MB
 
 
 def main() -> None:
@@ -56,13 +57,7 @@ def measure(inputs: list[Path], folder: Path, copies: int) -> dict[str, object]:
     bundles = folder / "bundles"
     for path in inputs:
         unpack(path, bundles)
-    held_back = max(
-        bundles.rglob("*.json"),
-        key=lambda file: (file.stat().st_size < 3 * MB, file.stat().st_size),
-    )
-    single = folder / "single"
-    single.mkdir()
-    shutil.move(held_back, single / "one-more.json")
+    single = hold_one_back(bundles, folder / "single")
     if copies > 1:
         multiply(bundles, copies)
     size = sum(file.stat().st_size for file in bundles.rglob("*") if file.is_file())
@@ -91,6 +86,14 @@ def measure(inputs: list[Path], folder: Path, copies: int) -> dict[str, object]:
         "one_bundle_stages": one["stages"],
         "peak_megabytes": round(peak),
     }
+
+
+def hold_one_back(bundles: Path, folder: Path) -> Path:
+    """Move the largest bundle below three megabytes into ``folder``."""
+    folder.mkdir()
+    small = (file for file in bundles.rglob("*.json") if file.stat().st_size < _HELD_BACK_BYTES)
+    shutil.move(max(small, key=lambda file: file.stat().st_size), folder / "one-more.json")
+    return folder
 
 
 def unpack(path: Path, target: Path) -> None:

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from ingestion.intake import pending_groups
-from lakehouse.metadata import work
+from ingestion.intake import anything_pending
 from lakehouse.metadata.status import status
 from lakehouse.platform import Platform
 from lakehouse.progress import report
@@ -41,18 +40,11 @@ def follow(platform: Platform, *, idle_seconds: float = IDLE_SECONDS) -> Pipelin
             active = watch.look()
             if active or watch.changed:
                 moved = time.monotonic()
-            elif not _pending(platform):
+            elif not anything_pending(platform.store, platform.engine, platform.settings):
                 return watch.done
             time.sleep(_LOOK_SECONDS)
         report("service", "does not take it", "trying here", failed=True)
         return None
-
-
-def _pending(platform: Platform) -> bool:
-    return bool(
-        pending_groups(platform.store, platform.engine, platform.settings)
-        or work.pending(platform.engine)
-    )
 
 
 class _Watch:

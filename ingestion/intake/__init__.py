@@ -3,7 +3,7 @@
 Everything happens in :func:`intake`; the sensor, the asset and the command line call it alike.
 """
 
-from ingestion.intake.inbox import intake, pending_groups
+from ingestion.intake.inbox import anything_pending, intake, pending_groups
 from ingestion.intake.report import Duplicate, IntakeReport, OpenGroup, Refused, Registered
 from ingestion.intake.retake import retake
 from ingestion.intake.review import resolve_review
@@ -16,6 +16,7 @@ __all__ = [
     "Refused",
     "Registered",
     "Withdrawal",
+    "anything_pending",
     "intake",
     "pending_groups",
     "resolve_review",

@@ -20,6 +20,7 @@ from ingestion.intake.report import Duplicate, IntakeReport, OpenGroup, Refused,
 from lakehouse import progress
 from lakehouse.errors import ObjectNotFound
 from lakehouse.metadata import models
+from lakehouse.metadata.work import pending as pending_work
 from lakehouse.settings import Settings
 from lakehouse.storage import ObjectStore
 
@@ -86,6 +87,11 @@ def pending_groups(
             register.remember_open(engine, group, _quiet_words(settings), now=moment)
     unfinished = (key for key, what in known.items() if what.unfinished)
     return sorted({*found, *unfinished})
+
+
+def anything_pending(store: ObjectStore, engine: Engine, settings: Settings) -> bool:
+    """Whether a closed drop waits in the inbox, or a submission for landing, build or publish."""
+    return bool(pending_groups(store, engine, settings) or pending_work(engine))
 
 
 def _quiet_words(settings: Settings) -> str:

@@ -104,13 +104,9 @@ def _work(platform: Platform, *, full_refresh: bool) -> PipelineRun | None:
 
 
 def _is_pending(platform: Platform) -> bool:
-    from ingestion.intake import pending_groups
-    from lakehouse.metadata import work
+    from ingestion.intake import anything_pending
 
-    return bool(
-        pending_groups(platform.store, platform.engine, platform.settings)
-        or work.pending(platform.engine)
-    )
+    return anything_pending(platform.store, platform.engine, platform.settings)
 
 
 def land(
