@@ -1,7 +1,8 @@
-"""dbt-duckdb's plugin of this project: dbt gets its connection from :mod:`lakehouse.lake`.
+"""dbt-duckdb's connections to the lake: they come from :mod:`lakehouse.lake`.
 
-``dbt/profiles.yml`` names this module. Settings are those that :mod:`lakehouse.dbt_runner` was
-called with; where dbt was started by hand, those of the environment.
+:mod:`lakehouse.dbt_runner` gives dbt a :class:`LakeEnvironment`, so that it works in the DuckDB which this
+process holds open. Where dbt is started by hand, ``dbt/profiles.yml`` names :class:`Plugin`, with the
+settings of the environment.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 import duckdb
 from dbt.adapters.duckdb.credentials import DuckDBCredentials
+from dbt.adapters.duckdb.environments.local import LocalEnvironment
 from dbt.adapters.duckdb.plugins import BasePlugin
 
 from lakehouse import embedded, lake
@@ -30,8 +32,7 @@ class Plugin(BasePlugin):
         settings = _settings()
         lake.prepare(conn, settings)
         lake.attach(conn, settings)
-        dsn = settings.libpq_dsn("lakehouse").replace("'", "''")
-        conn.execute(f"attach '{dsn}' as metadata (type postgres, read_only)")
+        _attach_metadata(conn, settings)
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
         # A cursor is a connection of its own: the lake must be its default too. The key is a
@@ -40,8 +41,39 @@ class Plugin(BasePlugin):
         key = settings.privacy_key.get_secret_value() if settings.privacy_key else ""
         cursor.execute(f"use {lake.LAKE}")
         cursor.execute("set TimeZone = 'UTC'")
-        cursor.execute("set variable privacy_key = '{}'".format(key.replace("'", "''")))
+        cursor.execute(f"set variable privacy_key = {lake.literal(key)}")
         cursor.execute(f"set variable small_cell_minimum = {settings.small_cell_minimum:d}")
+
+
+class LakeEnvironment(LocalEnvironment):
+    """dbt's side of the DuckDB that :func:`lake.kept_open` holds, or of one of its own.
+
+    What dbt adds to it, the schema ``memory.scratch`` and the attached metadata database, is gone after
+    :meth:`close`.
+    """
+
+    @classmethod
+    def initialize_db(
+        cls,
+        creds: DuckDBCredentials,  # noqa: ARG003 - dbt/profiles.yml has nothing that settings lack
+        plugins: dict[str, BasePlugin] | None = None,  # noqa: ARG003
+    ) -> duckdb.DuckDBPyConnection:
+        settings = _settings()
+        connection = lake.connect(settings)
+        _attach_metadata(connection, settings)
+        return connection
+
+    def close(self) -> None:
+        connection: duckdb.DuckDBPyConnection | None = self.conn
+        if connection is not None:
+            connection.execute("drop schema if exists memory.scratch cascade")
+            connection.execute("detach database if exists metadata")
+        super().close()  # type: ignore[no-untyped-call]
+
+
+def _attach_metadata(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    dsn = lake.literal(settings.libpq_dsn("lakehouse"))
+    connection.execute(f"attach if not exists {dsn} as metadata (type postgres, read_only)")
 
 
 def _settings() -> Settings:

@@ -172,9 +172,13 @@ def _invoke(
 ) -> DbtReport:
     started = time.monotonic()
     parsed = _parsed(settings.home)
+    from dbt.adapters.duckdb import environments
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
+    from lakehouse.dbt_plugin import LakeEnvironment
+
+    environments.create = LakeEnvironment  # type: ignore[assignment]
     first_node: list[float] = []
 
     def watch(event: Any) -> None:

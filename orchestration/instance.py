@@ -57,7 +57,7 @@ run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator
   config:
-    dequeue_interval_seconds: 2
+    dequeue_interval_seconds: 1
 
 run_monitoring:
   enabled: true

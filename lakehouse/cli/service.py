@@ -89,7 +89,7 @@ def up(
 
 def _services(settings: Settings, workspace: Path, grpc_port: int) -> list[_Service]:
     """What `up` starts, in this order: the others ask the code location when they start."""
-    code = ["dagster", "api", "grpc", "--module-name", "orchestration.definitions"]
+    code = ["python", "-m", "orchestration.code_server", "--location-name", "lakehouse"]
     address = ["--host", "127.0.0.1", "--port"]
     where = ["--workspace", str(workspace)]
     return [
@@ -97,7 +97,7 @@ def _services(settings: Settings, workspace: Path, grpc_port: int) -> list[_Serv
             "code",
             "the code location",
             # The port stays the same when it starts again: the others find it there.
-            [*code, *address, str(grpc_port), "--location-name", "lakehouse"],
+            [*code, *address, str(grpc_port)],
             grpc_port,
         ),
         _Service("daemon", "the Dagster daemon", ["dagster-daemon", "run", *where]),

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 
+import quality
 from lakehouse import dbt_runner, lake
 from lakehouse.errors import BuildError, QualityError
 from lakehouse.metadata import builds
@@ -48,6 +49,7 @@ GOLD_TESTS = test_specs(MANIFEST, GOLD_SPECS)
 )
 def silver(context: dg.AssetExecutionContext, platform: PlatformResource) -> Events:
     """Recompute in Silver what the pending submissions touch."""
+    quality.warm_up()  # Great Expectations gets ready beside dbt
     opened = platform.open()
     full_refresh = context.run.tags.get(FULL_REFRESH_TAG) == "true"
     with lake.layer_lock(opened.settings, "silver"):
