@@ -141,6 +141,19 @@ def prepare(settings: Settings) -> float:
     return time.monotonic() - started
 
 
+def warm_up(home: Path) -> None:
+    """What dbt makes once per process, before anybody waits for it: its contracts' schemas, decoders.
+
+    Opens no connection, so a process may be forked afterwards.
+    """
+    from dbt.adapters.duckdb.credentials import DuckDBCredentials
+    from dbt.contracts.project import ProfileConfig, Project, ProjectFlags
+
+    for contract in (Project, ProjectFlags, ProfileConfig, DuckDBCredentials):
+        contract.json_schema()
+    _parsed(home)
+
+
 def project_fingerprint() -> str:
     """A hash of everything that dbt parses, and of dbt itself."""
     return _fingerprint(_PROJECT_SOURCES)

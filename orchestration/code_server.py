@@ -16,12 +16,15 @@ from typing import Any
 from dagster._cli.api import grpc_command
 from dagster._grpc import server
 
+import quality
+
 
 class CodeServer(server.DagsterApiServer):
     """Dagster's server of a code location, with another way to start the processes of runs."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        quality.share()  # Great Expectations too is loaded once for all runs
         runs = multiprocessing.get_context("forkserver")
         runs.set_forkserver_preload(["orchestration.loaded"])
         self._mp_ctx = runs  # type: ignore[assignment]

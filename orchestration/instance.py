@@ -41,6 +41,10 @@ compute_logs:
     base_dir:
       env: DAGSTER_COMPUTE_LOGS
 
+# Containers' and services' logs say what steps say and what failed; every event is in the UI.
+python_logs:
+  python_log_level: INFO
+
 local_artifact_storage:
   module: dagster._core.storage.root
   class: LocalArtifactStorage

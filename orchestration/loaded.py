@@ -3,13 +3,31 @@
 Only modules and definitions: a thread, a connection or an open database would be shared by the forks.
 """
 
+import gc
 import importlib
 
+from lakehouse import dbt_runner
+from lakehouse.settings import load_settings
 from orchestration.definitions import defs
 
 #: Imported by the code that uses them only when it does, so that commands start quickly.
-WHEN_NEEDED = ("dbt.cli.main", "dbt.adapters.duckdb", "dlt.destinations")
+WHEN_NEEDED = (
+    "dagster._core.execution.plan.active",
+    "dbt.adapters.duckdb",
+    "dbt.cli.main",
+    "dbt.task.build",
+    "dbt_common.clients.agate_helper",
+    "dlt.destinations",
+    "lakehouse.dbt_plugin",
+    "orchestration.storage",
+    "pandas",
+    "psycopg2.extras",
+    "sqlalchemy.dialects.postgresql.psycopg2",
+    "upath",
+)
 
 for name in WHEN_NEEDED:
     importlib.import_module(name)
 defs.get_repository_def()
+dbt_runner.warm_up(load_settings().home)
+gc.freeze()  # what is here stays: the collector of a fork need not look at it, nor copy its pages

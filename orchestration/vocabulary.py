@@ -12,6 +12,10 @@ PUBLISH_POOL = "publish"
 #: A submission is the partition of everything up to Bronze.
 SUBMISSIONS = dg.DynamicPartitionsDefinition(name="submission")
 
+#: Dagster's daemon looks at its sensors every five seconds, and leaves out those that it asked less than
+#: their interval ago: with five, a tick that comes a moment late costs another five.
+SENSOR_SECONDS = 3
+
 #: A run in one of these is on its way.
 ACTIVE_STATUSES = [
     dg.DagsterRunStatus.NOT_STARTED,

@@ -2,14 +2,14 @@
 
 :func:`run` checks one layer; :func:`blocking` names what stops a publish. Importing this package is
 cheap: Great Expectations lives in a process of its own (:mod:`quality.worker`), which
-:func:`warm_up` starts early.
+:func:`warm_up` starts early and :func:`share` once for many.
 """
 
 from __future__ import annotations
 
 from quality.results import CheckResult, blocking
 from quality.runner import inspect_published, run
-from quality.worker import build_data_docs, close, warm_up
+from quality.worker import build_data_docs, close, share, warm_up
 
 __all__ = [
     "CheckResult",
@@ -18,5 +18,6 @@ __all__ = [
     "close",
     "inspect_published",
     "run",
+    "share",
     "warm_up",
 ]

@@ -1,9 +1,9 @@
-"""The process that Great Expectations runs in: ``python -m quality.gx_process``.
+"""The process that Great Expectations runs in: ``python -m quality.gx_process [--listen DESCRIPTOR]``.
 
 Importing Great Expectations takes six seconds of processor time, so it is done beside the work that
 comes before the checks. Requests come as lines of JSON on standard input, answers go to standard
-output. When no request has come for a while, and at the end of input, the Data Docs site is brought up
-to date.
+output; with ``--listen`` they come and go over connections to a socket, until standard input ends. When
+no request has come for a while, and at the end of input, the Data Docs site is brought up to date.
 """
 
 from __future__ import annotations
@@ -12,8 +12,13 @@ import json
 import logging
 import os
 import select
+import shutil
+import socket
+import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,26 +34,33 @@ _LOG = logging.getLogger("quality")
 _IDLE_SECONDS = 5.0
 
 
-def main() -> None:
-    # Answers go out on a descriptor of their own: a library that prints must not disturb them.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
+@dataclass(frozen=True)
+class _Asked:
+    """A line that came, and where its answer goes."""
+
+    line: bytes
+    answer: Callable[[bytes], object]
+
+
+def main(arguments: list[str]) -> None:
+    if arguments[:1] == ["--listen"]:
+        asked = _asked_by_connections(socket.socket(fileno=int(arguments[1])))
+    else:
+        asked = _asked_by_pipe()
     logging.basicConfig(level=logging.WARNING)
     quiet_libraries()
     unshown: set[Path] = set()
-    for line in _lines():
-        if line is None:
+    for one in asked:
+        if one is None:
             _build_sites(unshown)
             continue
-        request = json.loads(line)
         try:
-            answer = _answer_or_again(request, unshown)
+            answer = _answer_or_again(json.loads(one.line), unshown)
         except QualityError as error:
             answer = {"error": str(error)}
         except Exception as error:  # noqa: BLE001  (the parent raises it as its own)
             answer = {"error": _kind_and_place(error)}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+        one.answer(json.dumps(answer).encode() + b"\n")
     _build_sites(unshown)
 
 
@@ -123,8 +135,11 @@ def _kind_and_place(error: Exception) -> str:
     return f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
 
 
-def _lines() -> Iterator[str | None]:
+def _asked_by_pipe() -> Iterator[_Asked | None]:
     """Lines of standard input; ``None`` when none has come for a while; ends with the input."""
+    # Answers go out on a descriptor of their own: a library that prints must not disturb them.
+    answers = os.dup(1)
+    os.dup2(2, 1)
     pending = b""
     idle = False
     while True:
@@ -138,8 +153,57 @@ def _lines() -> Iterator[str | None]:
         if not chunk:
             return
         *lines, pending = (pending + chunk).split(b"\n")
-        yield from (line.decode() for line in lines)
+        for line in lines:
+            yield _Asked(line, partial(_write_all, answers))
+
+
+def _asked_by_connections(listener: socket.socket) -> Iterator[_Asked | None]:
+    """Lines of all who connect, as above; ends with standard input, whose other end the service holds."""
+    place = Path(listener.getsockname())
+    pending: dict[socket.socket, bytes] = {}
+    idle = False
+    while True:
+        ready, _, _ = select.select(
+            [0, listener, *pending], [], [], None if idle else _IDLE_SECONDS
+        )
+        idle = not ready
+        if not ready:
+            yield None
+        if 0 in ready:
+            shutil.rmtree(place.parent)
+            return
+        if listener in ready:
+            pending[listener.accept()[0]] = b""
+        for connection in [one for one in pending if one in ready]:
+            chunk = _received(connection)
+            if not chunk:
+                del pending[connection]
+                connection.close()
+                continue
+            *lines, pending[connection] = (pending[connection] + chunk).split(b"\n")
+            for line in lines:
+                yield _Asked(line, partial(_send_all, connection))
+
+
+def _received(connection: socket.socket) -> bytes:
+    """What came; nothing where the other side is gone."""
+    try:
+        return connection.recv(1 << 16)
+    except ConnectionError:
+        return b""
+
+
+def _send_all(connection: socket.socket, line: bytes) -> None:
+    try:
+        connection.sendall(line)
+    except ConnectionError:
+        _LOG.info("Somebody left before the answer.")
+
+
+def _write_all(descriptor: int, line: bytes) -> None:
+    while line:
+        line = line[os.write(descriptor, line) :]
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,7 +1,8 @@
 """This process's handle on the one that holds Great Expectations (:mod:`quality.gx_process`).
 
-It is started once, on the first check or by :func:`warm_up`, serves every later check of this
-process, and ends by itself when this process does.
+A process of its own is started on the first check or by :func:`warm_up`, serves every later check of this
+process, and ends by itself when this process does. A service whose runs are many short processes calls
+:func:`share` instead: its one process serves them all.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import atexit
 import json
 import os
 import selectors
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,42 +25,52 @@ from lakehouse.settings import Settings
 from quality import data_docs
 
 _PROJECT = Path(__file__).resolve().parents[1]
+#: Where the shared process listens; inherited by the processes that it serves.
+_SHARED = "LAKEHOUSE_QUALITY_SOCKET"
 #: A check that takes longer is stuck: Great Expectations sees counts, or a few published marts.
 _ANSWER_SECONDS = 600.0
 _END_SECONDS = 120.0
 
 
-class _Worker:
-    """The running process; one request at a time."""
+class _SharedGone(QualityError):
+    """The shared process ended: one of our own can answer as well."""
+
+
+class _Worker(ABC):
+    """A process that answers; one request at a time."""
 
     def __init__(self) -> None:
-        path = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
         self.owner = os.getpid()
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "quality.gx_process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env={**os.environ, "PYTHONPATH": path, "GX_ANALYTICS_ENABLED": "false"},
-            # Ctrl-C is for this process; the site is completed all the same.
-            start_new_session=True,
-        )
-        if self._process.stdin is None or self._process.stdout is None:
-            raise AssertionError("a process with pipes has both")
-        self._requests, self._answers = self._process.stdin, self._process.stdout
         self._buffer = b""
 
     @property
-    def alive(self) -> bool:
-        return self.owner == os.getpid() and self._process.poll() is None
+    @abstractmethod
+    def alive(self) -> bool: ...
+
+    @abstractmethod
+    def send(self, line: bytes) -> None:
+        """Raises :class:`OSError` when nobody is there any more."""
+
+    @abstractmethod
+    def descriptor(self) -> int:
+        """Where answers are read."""
+
+    @abstractmethod
+    def give_up(self) -> None:
+        """Make an end of a process that does not answer."""
+
+    @abstractmethod
+    def ended(self) -> QualityError:
+        """What to say of a process that is gone."""
+
+    @abstractmethod
+    def close(self, *, wait: bool) -> None: ...
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
-            self._requests.write(json.dumps(request).encode() + b"\n")
-            self._requests.flush()
-        except BrokenPipeError:
-            raise self._ended() from None
+            self.send(json.dumps(request).encode() + b"\n")
+        except OSError:
+            raise self.ended() from None
         answer: dict[str, Any] = json.loads(self._read_line())
         if "error" in answer:
             raise QualityError(
@@ -67,23 +80,50 @@ class _Worker:
         return answer
 
     def _read_line(self) -> bytes:
-        descriptor = self._answers.fileno()
+        descriptor = self.descriptor()
         with selectors.DefaultSelector() as selector:
             selector.register(descriptor, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
                 if not selector.select(_ANSWER_SECONDS):
-                    self._process.kill()
+                    self.give_up()
                     raise QualityError(
                         f"Great Expectations gave no answer in {_ANSWER_SECONDS:.0f} s."
                     )
                 chunk = os.read(descriptor, 1 << 16)
                 if not chunk:
-                    raise self._ended()
+                    raise self.ended()
                 self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
 
-    def _ended(self) -> QualityError:
+
+class _OwnWorker(_Worker):
+    """A process for this one alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
+        # Ctrl-C is for this process; the site is completed all the same.
+        self._process = _start(stdout=subprocess.PIPE, stderr=self._log, start_new_session=True)
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError("a process with pipes has both")
+        self._requests, self._answers = self._process.stdin, self._process.stdout
+
+    @property
+    def alive(self) -> bool:
+        return self.owner == os.getpid() and self._process.poll() is None
+
+    def send(self, line: bytes) -> None:
+        self._requests.write(line)
+        self._requests.flush()
+
+    def descriptor(self) -> int:
+        return self._answers.fileno()
+
+    def give_up(self) -> None:
+        self._process.kill()
+
+    def ended(self) -> QualityError:
         status = self._process.wait()
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
@@ -105,8 +145,65 @@ class _Worker:
                 self._process.kill()
 
 
+class _SharedWorker(_Worker):
+    """A connection to the process that serves all runs of this service."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._connection = socket.socket(socket.AF_UNIX)
+        self._connection.connect(path)
+        self._open = True
+
+    @property
+    def alive(self) -> bool:
+        return self.owner == os.getpid() and self._open
+
+    def send(self, line: bytes) -> None:
+        self._connection.sendall(line)
+
+    def descriptor(self) -> int:
+        return self._connection.fileno()
+
+    def give_up(self) -> None:
+        self.close(wait=False)
+
+    def ended(self) -> QualityError:
+        self.close(wait=False)
+        return _SharedGone("The service's process of Great Expectations ended.")
+
+    def close(self, *, wait: bool) -> None:
+        self._open = False
+        self._connection.close()
+
+
+def _start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    path = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(  # noqa: S603 - our own module
+        [sys.executable, "-m", "quality.gx_process", *arguments],
+        stdin=subprocess.PIPE,  # its end is the end of the process
+        env={**os.environ, "PYTHONPATH": path, "GX_ANALYTICS_ENABLED": "false"},
+        **options,
+    )
+
+
 _lock = threading.Lock()
 _current: _Worker | None = None
+_serving: subprocess.Popen[bytes] | None = None
+
+
+def share() -> None:
+    """Start a process for all that this process and its children check from now on.
+
+    It ends with this process. Should it end before, each of them starts one of its own.
+    """
+    global _serving
+    path = Path(tempfile.mkdtemp(prefix="lakehouse-quality-")) / "socket"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        number = listener.fileno()
+        _serving = _start("--listen", str(number), pass_fds=[number])
+    os.environ[_SHARED] = str(path)
 
 
 def warm_up() -> None:
@@ -118,7 +215,10 @@ def warm_up() -> None:
 def ask(request: dict[str, Any]) -> dict[str, Any]:
     """One request and its answer. Raises :class:`QualityError`."""
     with _lock:
-        return _running().ask(request)
+        try:
+            return _running().ask(request)
+        except _SharedGone:
+            return _running().ask(request)
 
 
 def build_data_docs(settings: Settings) -> Path:
@@ -139,8 +239,19 @@ def close() -> None:
 def _running() -> _Worker:
     global _current
     if _current is None or not _current.alive:
-        _current = _Worker()
+        _current = _connect() or _OwnWorker()
     return _current
+
+
+def _connect() -> _Worker | None:
+    """The shared process, where there is one and it listens."""
+    path = os.environ.get(_SHARED)
+    if not path:
+        return None
+    try:
+        return _SharedWorker(path)
+    except OSError:
+        return None
 
 
 def _close(*, wait: bool) -> None:

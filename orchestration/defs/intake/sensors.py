@@ -14,7 +14,7 @@ from lakehouse.metadata.status import latest_checks
 from orchestration import presence
 from orchestration.jobs import build_job, intake_job, landing_job
 from orchestration.resources import PlatformResource
-from orchestration.vocabulary import ACTIVE_STATUSES, SUBMISSIONS
+from orchestration.vocabulary import ACTIVE_STATUSES, SENSOR_SECONDS, SUBMISSIONS
 
 #: What a run was asked for, so that the same failing work is not asked for at every look.
 WAITING_TAG = "lakehouse/waiting"
@@ -29,7 +29,7 @@ ANNOUNCED_SECONDS = 30.0
 @dg.sensor(
     name="inbox",
     jobs=[intake_job, landing_job, build_job],
-    minimum_interval_seconds=5,
+    minimum_interval_seconds=SENSOR_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
         "Looks at the inbox with one listing. A closed drop starts intake; a staged submission "

@@ -9,7 +9,7 @@ from lakehouse.errors import MetadataError
 from lakehouse.metadata import anchors
 from orchestration.defs.platform.assets import heartbeat, write_site
 from orchestration.resources import PlatformResource
-from orchestration.vocabulary import LAKE_WRITER_POOL
+from orchestration.vocabulary import LAKE_WRITER_POOL, SENSOR_SECONDS
 
 
 @dg.op(pool=LAKE_WRITER_POOL, description="Compact, expire, remove; under the writers' locks.")
@@ -81,7 +81,7 @@ heartbeat_schedule = dg.ScheduleDefinition(
 automation = dg.AutomationConditionSensorDefinition(
     name="follow_upstream",
     target=dg.AssetSelection.all(),
-    minimum_interval_seconds=5,
+    minimum_interval_seconds=SENSOR_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts what the assets' automation conditions ask for.",
 )

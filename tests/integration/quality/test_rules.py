@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -266,7 +268,48 @@ def test_a_dead_process_is_named_and_the_next_check_starts_a_new_one(
     from quality import worker
 
     check(suite("silver.observation", ONE_RULE))
-    assert worker._current is not None
+    assert isinstance(worker._current, worker._OwnWorker)
     worker._current._process.kill()
     worker._current._process.wait()
     assert check(suite("silver.observation", ONE_RULE))["not_null_observation_id"].passed
+
+
+def test_one_shared_process_serves_all_until_it_dies(
+    observations: None, suite: MakeSuite, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from quality import worker
+
+    def passes() -> bool:
+        return check(suite("silver.observation", ONE_RULE))["not_null_observation_id"].passed
+
+    monkeypatch.setenv(worker._SHARED, "")  # so that it is as before afterwards
+    worker.close()
+    worker.share()
+    shared = worker._serving
+    assert shared is not None
+    assert passes()
+    assert isinstance(worker._current, worker._SharedWorker)
+    worker.close()  # one that it served has ended
+    assert passes()
+    assert isinstance(worker._current, worker._SharedWorker)
+    assert shared.poll() is None
+
+    shared.kill()
+    shared.wait()
+    assert passes()
+    assert isinstance(worker._current, worker._OwnWorker)
+
+
+def test_a_shared_process_ends_with_who_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from quality import worker
+
+    monkeypatch.setenv(worker._SHARED, "")
+    worker.share()
+    shared = worker._serving
+    place = Path(os.environ[worker._SHARED])
+    assert shared is not None
+    assert shared.stdin is not None
+    assert place.is_socket()
+    shared.stdin.close()  # as when the service is killed
+    assert shared.wait(timeout=60) == 0
+    assert not place.parent.exists()
