@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -208,19 +210,21 @@ class Settings(BaseSettings):
 
 
 def secret_file(path: Path) -> str:
-    """The secret in ``path``, made once at random with mode 600; safe when two processes race."""
-    try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        secret = path.read_text(encoding="utf-8").strip()
-        if not secret:
-            raise ConfigurationError(
-                f"The secret file {path.name} is empty.", hint="Delete it and start again."
-            ) from None
-        return secret
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        secret = secrets.token_urlsafe(32)
-        file.write(secret)
+    """The secret in ``path``, made once at random with mode 600; whoever comes first, all get the same.
+
+    The file appears with its content or not at all. Raises :class:`ConfigurationError` where it is empty.
+    """
+    if not path.exists():
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent) as made:
+            made.write(secrets.token_urlsafe(32))
+            made.flush()
+            with suppress(FileExistsError):  # somebody else was first: theirs is the secret
+                os.link(made.name, path)
+    secret = path.read_text(encoding="utf-8").strip()
+    if not secret:
+        raise ConfigurationError(
+            f"The secret file {path.name} is empty.", hint="Delete it and start again."
+        )
     return secret
 
 

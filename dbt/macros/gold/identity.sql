@@ -10,10 +10,12 @@
     {%- set digits = uuid_namespace() | replace('-', '') -%}
     {%- for i in range(0, 32, 2) %}{% do namespace_bytes.append('\\x' ~ digits[i:i + 2]) %}{% endfor -%}
     {%- set digest = "sha1('" ~ (namespace_bytes | join('')) ~ "'::blob || encode(" ~ name ~ "))" -%}
-    (
-        {{ digest }}[1:12] || '5' || {{ digest }}[14:16]
-        || translate({{ digest }}[17], '0123456789abcdef', '89ab89ab89ab89ab')
-        || {{ digest }}[18:32]
+    concat(
+        left({{ digest }}, 12),
+        '5',
+        substr({{ digest }}, 14, 3),
+        '89ab89ab89ab89ab'[strpos('0123456789abcdef', {{ digest }}[17])],
+        substr({{ digest }}, 18, 15)
     )::uuid
 {%- endmacro %}
 

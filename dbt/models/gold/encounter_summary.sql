@@ -1,7 +1,8 @@
 -- Grain: one row per Encounter in Silver.
 
 -- Everything is aggregated once per encounter (or joined once per patient) and then looked up. Lists
--- are sorted when they are whole, by their first fields: ordered aggregates are four times slower.
+-- are sorted when they are whole, by their first fields: ordered aggregates are four times slower. A list
+-- that is null is made empty by appending nothing: coalesce copies value by value.
 with encounter as (
     select
         encounter_id,
@@ -318,16 +319,16 @@ select
     encounter.provider_id,
     {{ age_years('patient.birth_date', 'encounter.encounter_date') }} as age_years,
     patient.gender as sex,
-    coalesce(active_condition.conditions, []) as conditions,
-    coalesce(active_medication.medications, []) as medications,
-    coalesce(observed.vitals, []) as vitals,
-    coalesce(observed.labs, []) as labs,
-    coalesce(performed.procedures, []) as procedures,
+    list_concat(active_condition.conditions, []) as conditions,
+    list_concat(active_medication.medications, []) as medications,
+    list_concat(observed.vitals, []) as vitals,
+    list_concat(observed.labs, []) as labs,
+    list_concat(performed.procedures, []) as procedures,
     noted.note,
     coalesce(noted.note_count, 0)::integer as note_count,
-    coalesce(traced.ecgs, []) as ecgs,
-    coalesce(imaged.imaging, []) as imaging,
-    coalesce(sequenced.genomics, []) as genomics,
+    list_concat(traced.ecgs, []) as ecgs,
+    list_concat(imaged.imaging, []) as imaging,
+    list_concat(sequenced.genomics, []) as genomics,
     {{ silver_snapshot() }}::bigint as silver_snapshot_id
 from encounter
 left join {{ ref('patient') }} as patient on encounter.patient_id = patient.patient_id
