@@ -67,7 +67,6 @@ def audit(
 def maintain() -> None:
     """Compact the lake's files, expire old snapshots, remove files nobody needs."""
     from lakehouse import maintenance
-    from lakehouse.errors import MetadataError
     from lakehouse.metadata import anchors
     from lakehouse.platform import open_platform
 
@@ -78,11 +77,7 @@ def maintain() -> None:
         f"{report.files_merged} file(s) merged, {report.snapshots_expired} snapshot(s) expired, "
         f"{report.files_removed} file(s) removed in {report.seconds:.1f} s."
     )
-    if not trail.intact:
-        raise MetadataError(
-            f"The audit trail is not whole: event {trail.broken_at} {trail.problem}.",
-            hint="Compare with a backup; who may write to the metadata database?",
-        )
+    trail.require_intact()
 
 
 def docs(

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.orm import Session
 
+from lakehouse.errors import MetadataError
 from lakehouse.metadata.models import AuditEvent
 
 #: ``previous_hash`` of the first event.
@@ -50,6 +51,14 @@ class Verification:
     @property
     def intact(self) -> bool:
         return self.broken_at is None
+
+    def require_intact(self) -> None:
+        """Raise :class:`MetadataError` where it is not."""
+        if not self.intact:
+            raise MetadataError(
+                f"The audit trail is not whole: event {self.broken_at} {self.problem}.",
+                hint="Compare with a backup; who may write to the metadata database?",
+            )
 
 
 def lock(session: Session) -> None:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from lakehouse import maintenance
-from lakehouse.errors import MetadataError
 from lakehouse.metadata import anchors
 from orchestration.defs.platform.assets import heartbeat, write_site
 from orchestration.resources import PlatformResource
@@ -27,8 +26,7 @@ def maintain_lake(context: dg.OpExecutionContext, platform: PlatformResource) ->
 def anchor_audit_trail(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
     opened = platform.open()
     found = anchors.anchor(opened.engine, opened.store)
-    if not found.intact:
-        raise MetadataError(f"The audit trail: event {found.broken_at} {found.problem}.")
+    found.require_intact()
     context.log.info("%d audit events, intact.", found.events)
 
 
