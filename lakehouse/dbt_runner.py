@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse import whole_file
 from lakehouse.errors import BuildError
 from lakehouse.settings import Settings, load_settings
 
@@ -111,7 +112,7 @@ def generate_docs(settings: Settings, folder: Path) -> Path:
         environment["DBT_TARGET_PATH"] = work
         _invoke(settings, ["docs", "generate", "--static"], environment, None, write=True)
         index = folder / "index.html"
-        _write(index, (Path(work) / "static_index.html").read_bytes())
+        whole_file.write(index, (Path(work) / "static_index.html").read_bytes())
     return index
 
 
@@ -128,7 +129,7 @@ def manifest() -> dict[str, Any]:
             # A project that was parsed by another process comes without dbt's flags, which it writes.
             set_from_args(argparse.Namespace(send_anonymous_usage_stats=False), None)
             document = parsed.writable_manifest().to_dict(omit_none=False)
-            _write(path, json.dumps(document, default=str).encode())
+            whole_file.write(path, json.dumps(document, default=str).encode())
     loaded: dict[str, Any] = json.loads(path.read_bytes())
     return loaded
 
@@ -304,7 +305,7 @@ def _parsed(home: Path) -> Manifest:
 
     path = _cache(home) / f"parsed-{project_fingerprint()}.msgpack"
     if not path.exists():
-        _write(path, _parse(home))
+        whole_file.write(path, _parse(home))
         for stale in path.parent.glob("parsed-*.msgpack"):
             if stale != path:
                 stale.unlink(missing_ok=True)
@@ -347,10 +348,3 @@ def _cache(home: Path) -> Path:
     folder = home.resolve() / "dbt"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write whole or not at all: several processes may do so at once."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    Path(file.name).replace(path)

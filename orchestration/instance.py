@@ -13,6 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from lakehouse import whole_file
 from lakehouse.settings import Settings
 from orchestration import presence
 from orchestration.vocabulary import LAKE_WRITER_POOL, LANDING_POOL, PUBLISH_POOL
@@ -104,7 +105,7 @@ def environment(settings: Settings) -> dict[str, str]:
     home.mkdir(parents=True, exist_ok=True)
     configuration = home / "dagster.yaml"
     if not configuration.exists() or configuration.read_text(encoding="utf-8") != DAGSTER_YAML:
-        configuration.write_text(DAGSTER_YAML, encoding="utf-8")
+        whole_file.write(configuration, DAGSTER_YAML)
     return {
         "DAGSTER_HOME": str(home),
         "DAGSTER_POSTGRES_URL": settings.libpq_url("dagster"),
