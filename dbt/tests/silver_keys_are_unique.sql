@@ -1,5 +1,5 @@
 -- Keys of Silver's tables that are null, or not the only one of their value.
-{%- set keyed_tables = [
+{{ broken_keys([
     ['patient', 'patient_id'],
     ['encounter', 'encounter_id'],
     ['condition', 'condition_id'],
@@ -10,15 +10,7 @@
     ['imaging_study', 'study_id'],
     ['genomic_report', 'report_id'],
     ['ecg_metadata', 'ecg_id'],
-    ['resource_link', "(resource_type, resource_id, target_type, target_id)"],
-    ['resource_identifier', "(resource_type, resource_id, identifier_key)"],
-    ['data_issue', "(table_name, resource_type, resource_id, column_name, reason)"],
-] + view_tables() %}
-
-{% for table, key in keyed_tables %}
-select '{{ table }}' as table_name, {{ key }}::varchar as row_key, count(*) as row_count
-from {{ ref(table) }}
-group by {{ key }}
-having count(*) > 1 or {{ key }} is null
-{{ 'union all' if not loop.last }}
-{% endfor %}
+    ['resource_link', "resource_type || '/' || resource_id || ' ' || target_type || '/' || target_id"],
+    ['resource_identifier', "resource_type || '/' || resource_id || ' ' || coalesce(identifier_key, '')"],
+    ['data_issue', "table_name || ' ' || resource_type || '/' || resource_id || ' ' || column_name || ' ' || reason"],
+] + view_tables()) }}
