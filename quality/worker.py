@@ -89,7 +89,10 @@ class _Worker(ABC):
                     raise QualityError(
                         f"Great Expectations gave no answer in {_ANSWER_SECONDS:.0f} s."
                     )
-                chunk = os.read(descriptor, 1 << 16)
+                try:
+                    chunk = os.read(descriptor, 1 << 16)
+                except ConnectionResetError:  # a socket's other side died before it read all
+                    chunk = b""
                 if not chunk:
                     raise self.ended()
                 self._buffer += chunk

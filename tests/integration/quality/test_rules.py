@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -297,6 +299,35 @@ def test_one_shared_process_serves_all_until_it_dies(
     shared.kill()
     shared.wait()
     assert passes()
+    assert isinstance(worker._current, worker._OwnWorker)
+
+
+def test_a_shared_process_that_dies_before_it_reads_is_replaced(
+    observations: None,
+    suite: MakeSuite,
+    check: Check,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    from quality import worker
+
+    path = tmp_path_factory.mktemp("socket") / "socket"
+    monkeypatch.setenv(worker._SHARED, str(path))
+    worker.close()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def die_with_the_request_unread() -> None:
+            connection, _ = listener.accept()
+            listener.close()
+            connection.recv(1, socket.MSG_PEEK)
+            connection.close()
+
+        dying = threading.Thread(target=die_with_the_request_unread)
+        dying.start()
+        assert check(suite("silver.observation", ONE_RULE))["not_null_observation_id"].passed
+        dying.join()
     assert isinstance(worker._current, worker._OwnWorker)
 
 
