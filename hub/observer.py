@@ -18,6 +18,7 @@ import httpx
 from hub import operations, probes
 from hub.operations import Operations
 from hub.probes import Observation, Run
+from lakehouse import whole_file
 from lakehouse.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -129,6 +130,4 @@ def _write_since(path: Path, since: dict[str, tuple[bool | None, datetime]]) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
-    temporary = path.with_suffix(".new")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    whole_file.write(path, text)
