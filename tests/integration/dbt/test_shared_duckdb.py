@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import duckdb
 
 from lakehouse import dbt_runner, lake
@@ -39,3 +41,20 @@ def test_a_build_uses_the_open_duckdb_and_tidies_up(silver: Silver) -> None:
         assert len(during) >= 2
         assert databases_and_schemas(connection) == before
         assert connection.execute("select count(*) from lake.silver.patient").fetchone() == (1,)
+
+
+def test_a_build_works_on_one_node_at_a_time(silver: Silver) -> None:
+    """Two threads that make tables in one DuckDB may put them into a wrong schema (decision 0029)."""
+    silver.land([Arrival({"resourceType": "Patient", "id": "p1", "gender": "female"})])
+    threads: set[int] = set()
+    build = builds.start_build(silver.engine, full_refresh=True, run_id=None, actor="a test")
+    done = dbt_runner.build(
+        silver.settings,
+        select="patient encounter condition procedure",  # nothing orders one before another
+        with_tests=False,
+        on_event=lambda _: threads.add(threading.get_ident()),
+    )
+    builds.finish_build(silver.engine, build.build_id, "failed", None, actor="a test")
+    assert len(done.nodes) >= 4
+    assert not done.failed
+    assert len(threads) == 1
