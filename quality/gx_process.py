@@ -1,24 +1,21 @@
-"""The process that Great Expectations runs in: ``python -m quality.gx_process [--listen DESCRIPTOR]``.
+"""The process that Great Expectations runs in: ``python -m quality.gx_process [--answer | --listen DESCRIPTOR]``.
 
 Importing Great Expectations takes six seconds of processor time, so it is done beside the work that
-comes before the checks. Requests come as lines of JSON on standard input, answers go to standard
-output; with ``--listen`` they come and go over connections to a socket, until standard input ends. When
-no request has come for a while, and at the end of input, the Data Docs site is brought up to date.
+comes before the checks. Requests and answers are lines of JSON, over the socket that it inherits as
+DESCRIPTOR or over those that connect to it, until standard input ends. When no request has come for a
+while, and at the end, the Data Docs site is brought up to date.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import select
 import shutil
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,33 +31,25 @@ _LOG = logging.getLogger("quality")
 _IDLE_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A line that came, and where its answer goes."""
-
-    line: bytes
-    answer: Callable[[bytes], object]
-
-
 def main(arguments: list[str]) -> None:
-    if arguments[:1] == ["--listen"]:
-        asked = _asked_by_connections(socket.socket(fileno=int(arguments[1])))
-    else:
-        asked = _asked_by_pipe()
+    way, *numbers = arguments or [""]
+    ends = [socket.socket(fileno=int(number)) for number in numbers]
+    listeners, connections = (ends, []) if way == "--listen" else ([], ends)
     logging.basicConfig(level=logging.WARNING)
     quiet_libraries()
     unshown: set[Path] = set()
-    for one in asked:
-        if one is None:
+    for asked in _asked(listeners, connections):
+        if asked is None:
             _build_sites(unshown)
             continue
+        connection, line = asked
         try:
-            answer = _answer_or_again(json.loads(one.line), unshown)
+            answer = _answer_or_again(json.loads(line), unshown)
         except QualityError as error:
             answer = {"error": str(error)}
         except Exception as error:  # noqa: BLE001  (the parent raises it as its own)
             answer = {"error": _kind_and_place(error)}
-        one.answer(json.dumps(answer).encode() + b"\n")
+        _send(connection, json.dumps(answer).encode() + b"\n")
     _build_sites(unshown)
 
 
@@ -79,8 +68,6 @@ def _answer_or_again(request: dict[str, Any], unshown: set[Path]) -> dict[str, A
 
 def _answer(request: dict[str, Any], unshown: set[Path]) -> dict[str, Any]:
     home = Path(request["home"])
-    if request["do"] == "ready":
-        return {}
     if request["do"] == "build site":
         unshown.discard(home)
         with expectations.alone(home):
@@ -135,44 +122,27 @@ def _kind_and_place(error: Exception) -> str:
     return f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
 
 
-def _asked_by_pipe() -> Iterator[_Asked | None]:
-    """Lines of standard input; ``None`` when none has come for a while; ends with the input."""
-    # Answers go out on a descriptor of their own: a library that prints must not disturb them.
-    answers = os.dup(1)
-    os.dup2(2, 1)
-    pending = b""
-    idle = False
-    while True:
-        ready, _, _ = select.select([0], [], [], None if idle else _IDLE_SECONDS)
-        if not ready:
-            idle = True
-            yield None
-            continue
-        idle = False
-        chunk = os.read(0, 1 << 16)
-        if not chunk:
-            return
-        *lines, pending = (pending + chunk).split(b"\n")
-        for line in lines:
-            yield _Asked(line, partial(_write_all, answers))
+def _asked(
+    listeners: list[socket.socket], connections: list[socket.socket]
+) -> Iterator[tuple[socket.socket, bytes] | None]:
+    """Lines with the connection they came by; ``None`` when none has come for a while.
 
-
-def _asked_by_connections(listener: socket.socket) -> Iterator[_Asked | None]:
-    """Lines of all who connect, as above; ends with standard input, whose other end the service holds."""
-    place = Path(listener.getsockname())
-    pending: dict[socket.socket, bytes] = {}
+    Ends with standard input, whose other end is held by who started this process.
+    """
+    pending = dict.fromkeys(connections, b"")
     idle = False
     while True:
         ready, _, _ = select.select(
-            [0, listener, *pending], [], [], None if idle else _IDLE_SECONDS
+            [0, *listeners, *pending], [], [], None if idle else _IDLE_SECONDS
         )
         idle = not ready
         if not ready:
             yield None
         if 0 in ready:
-            shutil.rmtree(place.parent)
+            for listener in listeners:
+                shutil.rmtree(Path(listener.getsockname()).parent)
             return
-        if listener in ready:
+        for listener in [one for one in listeners if one in ready]:
             pending[listener.accept()[0]] = b""
         for connection in [one for one in pending if one in ready]:
             chunk = _received(connection)
@@ -182,7 +152,7 @@ def _asked_by_connections(listener: socket.socket) -> Iterator[_Asked | None]:
                 continue
             *lines, pending[connection] = (pending[connection] + chunk).split(b"\n")
             for line in lines:
-                yield _Asked(line, partial(_send_all, connection))
+                yield connection, line
 
 
 def _received(connection: socket.socket) -> bytes:
@@ -193,16 +163,11 @@ def _received(connection: socket.socket) -> bytes:
         return b""
 
 
-def _send_all(connection: socket.socket, line: bytes) -> None:
+def _send(connection: socket.socket, line: bytes) -> None:
     try:
         connection.sendall(line)
     except ConnectionError:
         _LOG.info("Somebody left before the answer.")
-
-
-def _write_all(descriptor: int, line: bytes) -> None:
-    while line:
-        line = line[os.write(descriptor, line) :]
 
 
 if __name__ == "__main__":

@@ -10,13 +10,11 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import selectors
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,157 +30,82 @@ _ANSWER_SECONDS = 600.0
 _END_SECONDS = 120.0
 
 
-class _SharedGone(QualityError):
-    """The shared process ended: one of our own can answer as well."""
+class _Gone(Exception):
+    """Nobody is at the other end any more."""
 
 
-class _Worker(ABC):
-    """A process that answers; one request at a time."""
+class _Connection:
+    """A way to a process of Great Expectations, which may be this one's own; one request at a time."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, end: socket.socket, own: subprocess.Popen[bytes] | None, log: IO[bytes] | None
+    ):
         self.owner = os.getpid()
-        self._buffer = b""
-
-    @property
-    @abstractmethod
-    def alive(self) -> bool: ...
-
-    @abstractmethod
-    def send(self, line: bytes) -> None:
-        """Raises :class:`OSError` when nobody is there any more."""
-
-    @abstractmethod
-    def descriptor(self) -> int:
-        """Where answers are read."""
-
-    @abstractmethod
-    def give_up(self) -> None:
-        """Make an end of a process that does not answer."""
-
-    @abstractmethod
-    def ended(self) -> QualityError:
-        """What to say of a process that is gone."""
-
-    @abstractmethod
-    def close(self, *, wait: bool) -> None: ...
+        self.own = own
+        self._end = end
+        self._log = log
+        self._end.settimeout(_ANSWER_SECONDS)
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Raises :class:`_Gone`, and :class:`TimeoutError` where no answer comes."""
+        line = b""
         try:
-            self.send(json.dumps(request).encode() + b"\n")
-        except OSError:
-            raise self.ended() from None
-        answer: dict[str, Any] = json.loads(self._read_line())
-        if "error" in answer:
-            raise QualityError(
-                f"Great Expectations could not check: {answer['error']}.",
-                hint="Run `lakehouse check` again; report it if it stays.",
-            )
+            self._end.sendall(json.dumps(request).encode() + b"\n")
+            while not line.endswith(b"\n"):
+                chunk = self._end.recv(1 << 16)
+                if not chunk:
+                    raise _Gone
+                line += chunk
+        except ConnectionError:  # it died before it had read everything
+            raise _Gone from None
+        answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _read_line(self) -> bytes:
-        descriptor = self.descriptor()
-        with selectors.DefaultSelector() as selector:
-            selector.register(descriptor, selectors.EVENT_READ)
-            while b"\n" not in self._buffer:
-                if not selector.select(_ANSWER_SECONDS):
-                    self.give_up()
-                    raise QualityError(
-                        f"Great Expectations gave no answer in {_ANSWER_SECONDS:.0f} s."
-                    )
-                try:
-                    chunk = os.read(descriptor, 1 << 16)
-                except ConnectionResetError:  # a socket's other side died before it read all
-                    chunk = b""
-                if not chunk:
-                    raise self.ended()
-                self._buffer += chunk
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line
-
-
-class _OwnWorker(_Worker):
-    """A process for this one alone."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
-        # Ctrl-C is for this process; the site is completed all the same.
-        self._process = _start(stdout=subprocess.PIPE, stderr=self._log, start_new_session=True)
-        if self._process.stdin is None or self._process.stdout is None:
-            raise AssertionError("a process with pipes has both")
-        self._requests, self._answers = self._process.stdin, self._process.stdout
-
-    @property
-    def alive(self) -> bool:
-        return self.owner == os.getpid() and self._process.poll() is None
-
-    def send(self, line: bytes) -> None:
-        self._requests.write(line)
-        self._requests.flush()
-
-    def descriptor(self) -> int:
-        return self._answers.fileno()
-
-    def give_up(self) -> None:
-        self._process.kill()
-
-    def ended(self) -> QualityError:
-        status = self._process.wait()
+    def why_it_ended(self) -> str:
+        if self.own is None or self._log is None:
+            return "it was the service's"
+        status = self.own.wait()
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         # The last line of a traceback names the error; its text after the colon may hold anything.
         last = lines[-1].partition(":")[0] if lines else "no message"
-        return QualityError(
-            f"The process of Great Expectations ended (status {status}, {last}).",
-            hint="Run `python -m quality.gx_process </dev/null` to see why.",
-        )
+        return f"status {status}, {last}"
 
-    def close(self, *, wait: bool) -> None:
-        if self.owner != os.getpid():
-            return
-        self._requests.close()
-        if wait:
-            try:
-                self._process.wait(_END_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
+    def close(self) -> None:
+        """Leave; a process of our own completes the site and ends."""
+        self._end.close()
+        if self.own is not None and self.own.stdin is not None:
+            self.own.stdin.close()
 
 
-class _SharedWorker(_Worker):
-    """A connection to the process that serves all runs of this service."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._connection = socket.socket(socket.AF_UNIX)
-        self._connection.connect(path)
-        self._open = True
-
-    @property
-    def alive(self) -> bool:
-        return self.owner == os.getpid() and self._open
-
-    def send(self, line: bytes) -> None:
-        self._connection.sendall(line)
-
-    def descriptor(self) -> int:
-        return self._connection.fileno()
-
-    def give_up(self) -> None:
-        self.close(wait=False)
-
-    def ended(self) -> QualityError:
-        self.close(wait=False)
-        return _SharedGone("The service's process of Great Expectations ended.")
-
-    def close(self, *, wait: bool) -> None:
-        self._open = False
-        self._connection.close()
+def _own() -> _Connection:
+    log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        # Ctrl-C is for this process; the site is completed all the same.
+        process = _start("--answer", theirs, stdout=log, stderr=log, start_new_session=True)
+    return _Connection(ours, process, log)
 
 
-def _start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+def _shared() -> _Connection | None:
+    """The service's process, where there is one and it listens."""
+    path = os.environ.get(_SHARED)
+    if not path:
+        return None
+    end = socket.socket(socket.AF_UNIX)
+    try:
+        end.connect(path)
+    except OSError:
+        end.close()
+        return None
+    return _Connection(end, None, None)
+
+
+def _start(way: str, end: socket.socket, **options: Any) -> subprocess.Popen[bytes]:
     path = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(  # noqa: S603 - our own module
-        [sys.executable, "-m", "quality.gx_process", *arguments],
+        [sys.executable, "-m", "quality.gx_process", way, str(end.fileno())],
+        pass_fds=[end.fileno()],
         stdin=subprocess.PIPE,  # its end is the end of the process
         env={**os.environ, "PYTHONPATH": path, "GX_ANALYTICS_ENABLED": "false"},
         **options,
@@ -190,7 +113,7 @@ def _start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
 
 
 _lock = threading.Lock()
-_current: _Worker | None = None
+_current: _Connection | None = None
 _serving: subprocess.Popen[bytes] | None = None
 
 
@@ -204,24 +127,52 @@ def share() -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        number = listener.fileno()
-        _serving = _start("--listen", str(number), pass_fds=[number])
+        _serving = _start("--listen", listener)
     os.environ[_SHARED] = str(path)
 
 
 def warm_up() -> None:
     """Start the process now, so that its six seconds of importing pass beside other work."""
     with _lock:
-        _running()
+        _connected()
 
 
 def ask(request: dict[str, Any]) -> dict[str, Any]:
     """One request and its answer. Raises :class:`QualityError`."""
     with _lock:
         try:
-            return _running().ask(request)
-        except _SharedGone:
-            return _running().ask(request)
+            answer = _ask(request)
+        except _Gone:  # a process that died, perhaps long ago: a new one can answer as well
+            answer = _ask(request, last=True)
+    if "error" in answer:
+        raise QualityError(
+            f"Great Expectations could not check: {answer['error']}.",
+            hint="Run `lakehouse check` again; report it if it stays.",
+        )
+    return answer
+
+
+def _ask(request: dict[str, Any], *, last: bool = False) -> dict[str, Any]:
+    global _current
+    connection = _connected()
+    try:
+        return connection.ask(request)
+    except BaseException as error:
+        # Its answer may still come: it must not be taken for the next one's.
+        _current = None
+        connection.close()
+        if isinstance(error, TimeoutError):
+            if connection.own is not None:
+                connection.own.kill()
+            raise QualityError(
+                f"Great Expectations gave no answer in {_ANSWER_SECONDS:.0f} s."
+            ) from None
+        if isinstance(error, _Gone) and last:
+            raise QualityError(
+                f"The process of Great Expectations ended ({connection.why_it_ended()}).",
+                hint="Run `python -m quality.gx_process </dev/null` to see why.",
+            ) from None
+        raise
 
 
 def build_data_docs(settings: Settings) -> Path:
@@ -236,34 +187,31 @@ def build_data_docs(settings: Settings) -> Path:
 
 def close() -> None:
     """End the process when it has completed the site, and wait for that."""
-    _close(wait=True)
+    own = _leave()
+    if own is not None:
+        try:
+            own.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            own.kill()
 
 
-def _running() -> _Worker:
+def _connected() -> _Connection:
     global _current
-    if _current is None or not _current.alive:
-        _current = _connect() or _OwnWorker()
+    if _current is None or _current.owner != os.getpid():
+        _current = _shared() or _own()
     return _current
 
 
-def _connect() -> _Worker | None:
-    """The shared process, where there is one and it listens."""
-    path = os.environ.get(_SHARED)
-    if not path:
-        return None
-    try:
-        return _SharedWorker(path)
-    except OSError:
-        return None
-
-
-def _close(*, wait: bool) -> None:
+def _leave() -> subprocess.Popen[bytes] | None:
+    """Close the connection; returns the process where it was this one's own."""
     global _current
     with _lock:
-        if _current is not None:
-            _current.close(wait=wait)
-            _current = None
+        connection, _current = _current, None
+        if connection is None or connection.owner != os.getpid():
+            return None
+        connection.close()
+        return connection.own
 
 
 # Without waiting: what was asked for is answered, only the site is completed a moment later.
-atexit.register(_close, wait=False)
+atexit.register(_leave)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 import quality
+from lakehouse.errors import QualityError
 from lakehouse.metadata import models
 from lakehouse.settings import Settings
 from quality.suites import Suite
@@ -264,16 +267,30 @@ def test_a_file_that_was_left_half_written_is_made_again(
     assert check(suite("silver.observation", ONE_RULE))["not_null_observation_id"].passed
 
 
-def test_a_dead_process_is_named_and_the_next_check_starts_a_new_one(
+def test_a_process_that_died_is_replaced(
     observations: None, suite: MakeSuite, check: Check
 ) -> None:
     from quality import worker
 
     check(suite("silver.observation", ONE_RULE))
-    assert isinstance(worker._current, worker._OwnWorker)
-    worker._current._process.kill()
-    worker._current._process.wait()
+    assert worker._current is not None
+    assert worker._current.own is not None
+    dead = worker._current.own
+    dead.kill()
+    dead.wait()
     assert check(suite("silver.observation", ONE_RULE))["not_null_observation_id"].passed
+    assert worker._current.own is not dead
+
+
+def test_a_process_that_cannot_start_is_named(
+    observations: None, suite: MakeSuite, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from quality import worker
+
+    worker.close()
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(QualityError, match=r"ended \(status 1, no message\)"):
+        check(suite("silver.observation", ONE_RULE))
 
 
 def test_one_shared_process_serves_all_until_it_dies(
@@ -290,16 +307,18 @@ def test_one_shared_process_serves_all_until_it_dies(
     shared = worker._serving
     assert shared is not None
     assert passes()
-    assert isinstance(worker._current, worker._SharedWorker)
+    assert worker._current is not None
+    assert worker._current.own is None
     worker.close()  # one that it served has ended
     assert passes()
-    assert isinstance(worker._current, worker._SharedWorker)
+    assert worker._current.own is None
     assert shared.poll() is None
 
     shared.kill()
     shared.wait()
     assert passes()
-    assert isinstance(worker._current, worker._OwnWorker)
+    assert worker._current is not None
+    assert worker._current.own is not None
 
 
 def test_a_shared_process_that_dies_before_it_reads_is_replaced(
@@ -328,7 +347,8 @@ def test_a_shared_process_that_dies_before_it_reads_is_replaced(
         dying.start()
         assert check(suite("silver.observation", ONE_RULE))["not_null_observation_id"].passed
         dying.join()
-    assert isinstance(worker._current, worker._OwnWorker)
+    assert worker._current is not None
+    assert worker._current.own is not None
 
 
 def test_a_shared_process_ends_with_who_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
