@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from lakehouse.progress import Step, listening
 
@@ -36,11 +37,11 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+def table(
+    title: str | None, columns: Sequence[str], rows: Sequence[Sequence[object]]
+) -> RenderableType:
     """A plain table; columns whose values are all numbers are set flush right."""
-    drawn = Table(
-        title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False
-    )
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for index, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], (int, float)) for row in rows)
         drawn.add_column(
@@ -51,7 +52,8 @@ def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[obj
         )
     for row in rows:
         drawn.add_row(*[_cell(value) for value in row])
-    return drawn
+    # Rich would break a title at the table's width.
+    return drawn if title is None else Group(Text(title, style="bold"), drawn)
 
 
 def _cell(value: object) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import getpass
+from dataclasses import asdict, replace
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
+from rich.padding import Padding
 
-from lakehouse.cli.console import console, print_json, table
+from lakehouse.cli.console import console, print_json
 
 _PANEL = "Drops"
 
@@ -78,31 +83,41 @@ def quarantine(
     names: Annotated[
         bool, typer.Option(help="Show file names: they may hold names of patients.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most, newest first.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """What was not taken: reason, place and what to do about it."""
+    from ingestion.advice import next_step
     from lakehouse.metadata.status import quarantined
     from lakehouse.platform import open_platform
     from lakehouse.privacy import ref
 
-    rows = quarantined(open_platform().engine, submission_id=submission, limit=limit)
-    console.print(
-        table(
-            None,
-            ("submission", "file", "position", "reason", "records", "detail"),
-            [
-                (
-                    row.submission_id,
-                    row.path if names else ref(row.path),
-                    row.position,
-                    row.reason,
-                    row.record_count,
-                    row.detail,
+    items = [
+        item if names else replace(item, path=ref(item.path))
+        for item in quarantined(open_platform().engine, submission_id=submission, limit=limit)
+    ]
+    if as_json:
+        print_json([{**asdict(item), "next_step": next_step(item.reason)} for item in items])
+        return
+    if not items:
+        console.print("Nothing is in quarantine.")
+    by_submission = attrgetter("submission_id")
+    by_reason = attrgetter("submission_id", "reason")
+    for submission_id, its in groupby(sorted(items, key=by_reason), key=by_submission):
+        console.print(f"[bold]{submission_id}[/]")
+        for (_, reason), same in groupby(its, key=by_reason):
+            console.print(f"\n [yellow]{reason}[/]")
+            console.print(Padding(f"→ {next_step(reason)}", (0, 0, 0, 3)))
+            for item in same:
+                place = f", {item.position}" if item.position else ""
+                lost = "" if item.record_count == 1 else f" ({item.record_count:,} records)"
+                console.print(
+                    Padding(escape(f"{item.path}{place}: {item.detail}{lost}"), (0, 0, 0, 3)),
+                    style="dim",
                 )
-                for row in rows
-            ],
-        )
-    )
+        console.print()
+    if len(items) == limit:
+        console.print(f"The newest {limit:,}; more with --limit.")
 
 
 def review(

@@ -139,14 +139,30 @@ def build(
     _job("transform", full_refresh=full_refresh)
 
 
-def check() -> None:
-    """Run all quality suites on Silver and Gold as they are now."""
+def check(
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Show every rule with its numbers, not only those that fail."),
+    ] = False,
+) -> None:
+    """Run all quality suites on every layer as it is now, and show what fails.
+
+    Exit code 3 where a rule of severity error fails.
+    """
     from lakehouse.cli.summary import show_checks
+    from lakehouse.errors import QualityError
     from lakehouse.metadata.status import latest_checks
     from lakehouse.platform import open_platform
 
     _job("check")
-    show_checks(latest_checks(open_platform().engine))
+    checks = latest_checks(open_platform().engine)
+    show_checks(checks, every=every)
+    broken = sum(check.severity == "error" and not check.passed for check in checks)
+    if broken:
+        raise QualityError(
+            f"{broken} rule(s) of severity error fail: nothing would be published.",
+            hint="Mend or withdraw the drop, then `lakehouse run`.",
+        )
 
 
 def publish(

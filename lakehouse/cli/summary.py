@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rich.console import RenderableType
+from rich.padding import Padding
+
 from lakehouse import lake
 from lakehouse.cli.console import console, table
-from lakehouse.metadata.status import CheckLine, StatusReport, status
+from lakehouse.metadata.status import CheckLine, StatusReport, SubmissionLine, status
 from lakehouse.platform import Platform
 
 if TYPE_CHECKING:
     from orchestration.runner import PipelineRun
+
+#: Columns from which a terminal shows the submissions' numbers in full.
+_WIDE = 100
 
 _STAGE_NAMES = {
     "raw__layout_registry": "layouts",
@@ -94,34 +101,7 @@ def show_status(report: StatusReport) -> None:
     by_state = ", ".join(f"{count} {state}" for state, count in report.submissions_by_state.items())
     console.print(f"[bold]Submissions[/]: {by_state or 'none yet'}")
     if report.submissions:
-        console.print(
-            table(
-                None,
-                (
-                    "submission",
-                    "from",
-                    "type",
-                    "state",
-                    "files",
-                    "arrived",
-                    "accepted",
-                    "quarantined",
-                ),
-                [
-                    (
-                        line.submission_id,
-                        line.submitter,
-                        line.file_type,
-                        line.state,
-                        line.file_count,
-                        line.arrived,
-                        line.accepted,
-                        line.quarantined,
-                    )
-                    for line in report.submissions
-                ],
-            )
-        )
+        console.print(_submissions(report.submissions))
     for group in report.open_groups:
         console.print(
             f"   still arriving: {group.group_key} ({group.file_count} files) – {group.note}"
@@ -153,26 +133,40 @@ def show_status(report: StatusReport) -> None:
     )
 
 
-def show_checks(checks: Sequence[CheckLine]) -> None:
-    """Each rule's latest result with its numbers, failed ones first."""
-    console.print(
-        table(
-            "Checks",
-            ("", "table", "rule", "column", "severity", "expected", "observed"),
-            [
-                (
-                    "ok" if check.passed else "FAILED",
-                    f"{check.layer}.{check.table_name}",
-                    check.rule,
-                    check.column_name,
-                    check.severity,
-                    check.expected,
-                    _numbers(check.observed),
-                )
-                for check in checks
-            ],
-        )
-    )
+def _submissions(lines: Sequence[SubmissionLine]) -> RenderableType:
+    columns = {
+        "submission": "submission_id",
+        "from": "submitter",
+        "type": "file_type",
+        "state": "state",
+        "files": "file_count",
+        "arrived": "arrived",
+        "accepted": "accepted",
+        "quarantined": "quarantined",
+    }
+    if console.width < _WIDE:
+        del columns["files"], columns["accepted"]
+    rows = [[getattr(line, name) for name in columns.values()] for line in lines]
+    return table(None, list(columns), rows)
+
+
+def show_checks(checks: Sequence[CheckLine], *, every: bool = False) -> None:
+    """Rules that failed with their numbers, or every rule; and how many of each table passed."""
+    for check in checks:
+        if every or not check.passed:
+            _show_check(check)
+    counted = Counter((f"{check.layer}.{check.table_name}", check.passed) for check in checks)
+    tables = sorted({name for name, _ in counted})
+    rows = [(name, counted[name, True], counted[name, False]) for name in tables]
+    console.print(table("Rules", ("table", "passed", "failed"), rows))
+
+
+def _show_check(check: CheckLine) -> None:
+    mark = "[green]✓[/]" if check.passed else "[red]✗[/]"
+    severity = "" if check.passed else f" ({check.severity})"
+    console.print(f" {mark} [bold]{check.layer}.{check.table_name}[/] {check.rule}{severity}")
+    text = f"{check.expected} ({_numbers(check.observed)})" if check.passed else check.message or ""
+    console.print(Padding(text, (0, 0, 0, 5), style="dim"))
 
 
 def _numbers(observed: Any) -> str:
