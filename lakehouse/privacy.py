@@ -1,4 +1,4 @@
-"""Keyed references that stand for identifiers in logs, messages and run metadata.
+"""Keyed references that stand for identifiers in logs, messages, run metadata and marts.
 
 ``ref("Jane_Doe.json")`` gives ``ref:4f0c2a9b17de``: the same value gives the same reference under
 the same key, and without the key it cannot be reversed or guessed (HMAC-SHA-256, RFC 2104).
@@ -28,6 +28,16 @@ def ref(value: str, key: bytes | None = None) -> str:
     """``ref:`` and 12 hex digits for ``value``; ``key`` defaults to this process's PRIVACY_KEY."""
     digest = hmac.new(key or _default_key(), value.encode(), hashlib.sha256).hexdigest()
     return f"ref:{digest[:_LENGTH]}"
+
+
+def pseudonym(value: str, key: bytes | None = None) -> str:
+    """The key that stands for ``value`` (``Encounter/<id>``, ``Patient/<id>``) in the marts: 32 hex digits.
+
+    The same as the dbt macro of this name.
+    """
+    secret = key or _default_key()
+    inner = hashlib.sha256(secret + value.encode()).hexdigest()
+    return hashlib.sha256(secret + inner.encode()).hexdigest()[:32]
 
 
 #: Loggers of libraries that print statements, rows, object keys or whole requests below this level.

@@ -13,10 +13,20 @@ from typing import Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from lakehouse.progress import Step, listening
+
+#: Values up to this length (ids, times, numbers) are not broken over lines: longer texts make room.
+_KEPT_WHOLE = 26
+#: The least room for a text that is longer.
+_ROOM_FOR_TEXT = 16
+#: Characters between two columns.
+_GAP = 2
+#: Longer values are cut where a row is a list: --json and --csv give them whole.
+_LONGEST = 300
 
 console = Console(highlight=False, soft_wrap=False)
 errors_console = Console(stderr=True, highlight=False)
@@ -40,20 +50,45 @@ def _plain(value: object) -> object:
 def table(
     title: str | None, columns: Sequence[str], rows: Sequence[Sequence[object]]
 ) -> RenderableType:
-    """A plain table; columns whose values are all numbers are set flush right."""
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for index, name in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[index], (int, float)) for row in rows)
-        drawn.add_column(
-            name,
-            justify="right" if numeric else "left",
-            overflow="fold",
-            no_wrap=numeric or index == 0,
-        )
-    for row in rows:
-        drawn.add_row(*[_cell(value) for value in row])
+    """A plain table; columns whose values are all numbers are set flush right.
+
+    Where the terminal is too narrow for it, each row is a list of its columns instead.
+    """
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max((len(row[index]) for row in cells), default=0) for index in range(len(columns))]
+    needed = [
+        max(min(width, _ROOM_FOR_TEXT if width > _KEPT_WHOLE else width), len(name))
+        for name, width in zip(columns, widths, strict=True)
+    ]
+    if sum(needed) + _GAP * len(needed) > console.width:
+        drawn = _one_by_one(columns, cells)
+    else:
+        drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        for index, name in enumerate(columns):
+            numeric = bool(rows) and all(isinstance(row[index], (int, float)) for row in rows)
+            drawn.add_column(
+                name,
+                justify="right" if numeric else "left",
+                overflow="fold",
+                min_width=needed[index],
+                no_wrap=widths[index] <= _KEPT_WHOLE,
+            )
+        for row in cells:
+            drawn.add_row(*[escape(cell) for cell in row])
     # Rich would break a title at the table's width.
     return drawn if title is None else Group(Text(title, style="bold"), drawn)
+
+
+def _one_by_one(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> Table:
+    drawn = Table.grid(padding=(0, 2, 0, 0))
+    drawn.add_column(style="dim", no_wrap=True)
+    drawn.add_column(overflow="fold")
+    for row in cells:
+        drawn.add_row()
+        for name, cell in zip(columns, row, strict=True):
+            shown = cell if len(cell) <= _LONGEST else f"{cell[:_LONGEST]} …"
+            drawn.add_row(name, escape(shown))
+    return drawn
 
 
 def _cell(value: object) -> str:

@@ -10,7 +10,7 @@ from lakehouse import lake
 from lakehouse.cli.console import console, table
 from lakehouse.errors import LakeError
 from lakehouse.platform import Platform
-from lakehouse.privacy import ref
+from lakehouse.privacy import pseudonym, ref
 
 _RICHEST = """
     select encounters.patient_id
@@ -21,12 +21,22 @@ _RICHEST = """
     order by coalesce(any_value(studies), 0) > 0 desc, count(*) desc, patient_id
     limit 1
 """
+#: Of each Silver table, what is shown; of times the date, as the source wrote it.
 _TABLES = (
-    ("condition", "display, onset_at, abatement_at, clinical_status"),
-    ("observation", "display, value, unit, effective_at"),
-    ("medication_request", "display, status, authored_at, ended_at"),
-    ("procedure", "display, started_at"),
-    ("imaging_study", "modality, body_site_display, started_at, manufacturer, dicom_extracted"),
+    (
+        "condition",
+        "display, left(onset_at, 10) as onset, left(abatement_at, 10) as abatement, clinical_status",
+    ),
+    ("observation", "display, round(value, 2) as value, unit, left(effective_at, 10) as effective"),
+    (
+        "medication_request",
+        "display, status, left(authored_at, 10) as authored, left(ended_at, 10) as ended",
+    ),
+    ("procedure", "display, left(started_at, 10) as started"),
+    (
+        "imaging_study",
+        "modality, body_site_display, left(started_at, 10) as started, manufacturer",
+    ),
 )
 
 
@@ -44,6 +54,7 @@ def walk(platform: Platform, patient: str | None) -> None:
         _silver(connection, patient)
         encounter = _gold(connection, patient)
         _mart(connection, encounter)
+        console.print()
 
 
 def _raw_and_bronze(connection: duckdb.DuckDBPyConnection, patient: str) -> None:
@@ -91,7 +102,8 @@ def _silver(connection: duckdb.DuckDBPyConnection, patient: str) -> None:
             patient,
         )
         if rows:
-            console.print(table(f"silver.{name} (first 3)", columns.split(", "), rows))
+            names = [column[0] for column in connection.description or []]
+            console.print(table(f"silver.{name} (first 3)", names, rows))
 
 
 def _gold(connection: duckdb.DuckDBPyConnection, patient: str) -> str | None:
@@ -104,7 +116,6 @@ def _gold(connection: duckdb.DuckDBPyConnection, patient: str) -> str | None:
         connection,
         """
         select
-            encounter_summary_id,
             encounter_date,
             encounter_type_display,
             age_years,
@@ -112,39 +123,33 @@ def _gold(connection: duckdb.DuckDBPyConnection, patient: str) -> str | None:
             len(medications),
             len(vitals),
             len(labs),
-            note is not null,
-            len(imaging)
+            len(imaging),
+            encounter_id
         from gold.encounter_summary
         where patient_id = ?
-        order by len(conditions) + len(vitals) + len(labs) + 10 * len(imaging) desc
+        order by len(conditions) + len(vitals) + len(labs) + 10 * len(imaging) desc, encounter_id
         limit 5
         """,
         patient,
     )
-    header = ("id", "date", "type", "age", "conditions", "medications", "vitals", "labs")
-    console.print(table("gold.encounter_summary (richest 5)", (*header, "note", "imaging"), rows))
-    return str(rows[0][0]) if rows else None
+    header = ("date", "type", "age", "conditions", "drugs", "vitals", "labs", "images")
+    console.print(table("gold.encounter_summary (richest 5)", header, [row[:-1] for row in rows]))
+    return str(rows[0][-1]) if rows else None
 
 
 def _mart(connection: duckdb.DuckDBPyConnection, encounter: str | None) -> None:
     _head(
         "4  Mart",
-        "What dashboards read: no ids, no names, ages over 89 as one group. The same view is in "
-        "Postgres, schema marts.",
+        "What dashboards read of the first of these: no ids, no names, ages over 89 as one group. "
+        "The same view is in Postgres, schema marts.",
     )
     if encounter is None:
         console.print("   This patient has no encounter, so no mart row.")
         return
     rows = _rows(
         connection,
-        """
-        select marts.*
-        from marts.patient_encounter_summary as marts
-        join gold.encounter_summary as gold using (encounter_date, encounter_type_code)
-        where gold.encounter_summary_id::varchar = ?
-        limit 1
-        """,
-        encounter,
+        "select * from marts.patient_encounter_summary where encounter_key = ?",
+        pseudonym(f"Encounter/{encounter}"),
     )
     names = [column[0] for column in connection.description or []]
     for name, value in zip(names, rows[0] if rows else (), strict=False):

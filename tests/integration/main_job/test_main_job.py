@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse.privacy import pseudonym
 from tests.integration.main_job.conftest import ROOT, Lakehouse, rows
 
 SAMPLES = ROOT / "samples"
@@ -33,7 +34,7 @@ def snapshots(lakehouse: Lakehouse) -> int:
 
 @pytest.mark.slow
 def test_the_sample_drops_become_published_marts_and_a_second_demo_changes_nothing(
-    lakehouse: Lakehouse,
+    lakehouse: Lakehouse, home: Path
 ) -> None:
     first = lakehouse("demo").stdout
     assert "Published marts" in first
@@ -61,6 +62,25 @@ def test_the_sample_drops_become_published_marts_and_a_second_demo_changes_nothi
     second = lakehouse("demo").stdout
     assert "Nothing new" in second
     assert snapshots(lakehouse) == before
+    what_people_look_at_next(lakehouse, home)
+
+
+def what_people_look_at_next(lakehouse: Lakehouse, home: Path) -> None:
+    """Quarantine, checks and the walkthrough, in a terminal of 80 columns."""
+    quarantined = json.loads(lakehouse("quarantine", "--json").stdout)
+    assert len(quarantined) > 20
+    assert all(item["next_step"] and item["path"].startswith("ref:") for item in quarantined)
+    for words in (["status"], ["quarantine"], ["check"], ["check", "--all"], ["walkthrough"]):
+        shown = lakehouse(*words, COLUMNS="80").stdout
+        assert shown
+        assert max(len(line) for line in shown.splitlines()) <= 80, words
+
+    key = (home / "secrets" / "privacy_key").read_text(encoding="utf-8").strip().encode()
+    gold = rows(lakehouse, "select encounter_id from gold.encounter_summary")
+    marts = rows(lakehouse, "select encounter_key from marts.patient_encounter_summary")
+    assert {row["encounter_key"] for row in marts} == {
+        pseudonym(f"Encounter/{row['encounter_id']}", key) for row in gold
+    }
 
 
 @pytest.mark.slow
