@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 from dbt.adapters.duckdb.credentials import DuckDBCredentials
-from dbt.adapters.duckdb.environments.local import LocalEnvironment
+from dbt.adapters.duckdb.environments.local import DuckDBConnectionWrapper, LocalEnvironment
 from dbt.adapters.duckdb.plugins import BasePlugin
 
 from lakehouse import embedded, lake
@@ -48,9 +48,19 @@ class Plugin(BasePlugin):
 class LakeEnvironment(LocalEnvironment):
     """dbt's side of the DuckDB that :func:`lake.kept_open` holds, or of one of its own.
 
-    What dbt adds to it, the schema ``memory.scratch`` and the attached metadata database, is gone after
-    :meth:`close`.
+    dbt works on one node at a time (decision 0029) and opens a connection for each: all of them are one
+    session, since setting one up asks the catalog. What dbt adds, the schema ``memory.scratch`` and the
+    attached metadata database, is gone after :meth:`close`.
     """
+
+    _session: duckdb.DuckDBPyConnection | None = None
+
+    def handle(self) -> DuckDBConnectionWrapper:
+        if self._session is None:
+            connection = self.initialize_db(self.creds, self._plugins)
+            self.conn = connection  # type: ignore[assignment]
+            self._session = self.initialize_cursor(self.creds, connection.cursor(), self._plugins)
+        return _Handle(self._session, self)  # type: ignore[no-untyped-call]
 
     @classmethod
     def initialize_db(
@@ -65,10 +75,20 @@ class LakeEnvironment(LocalEnvironment):
 
     def close(self) -> None:
         connection: duckdb.DuckDBPyConnection | None = self.conn
+        if self._session is not None:
+            self._session.close()
+            self._session = None
         if connection is not None:
             connection.execute("drop schema if exists memory.scratch cascade")
             connection.execute("detach database if exists metadata")
         super().close()  # type: ignore[no-untyped-call]
+
+
+class _Handle(DuckDBConnectionWrapper):
+    """What dbt holds of the session; to close it leaves the session open."""
+
+    def close(self) -> None:
+        pass
 
 
 def _attach_metadata(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:

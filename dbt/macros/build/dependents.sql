@@ -334,7 +334,7 @@
     {% if not execute or flags.WHICH not in ('run', 'build') %}
         {{ return(false) }}
     {% endif %}
-    {{ return(run_query("select not (select rebuilds_all from memory.scratch.mode) and '" ~ table ~ "' in (select table_name from memory.scratch.existing_table where schema_name = 'silver')").rows[0][0]) }}
+    {{ return(not build_state().rebuilds_all and 'silver.' ~ table in build_state().built_by) }}
 {% endmacro %}
 
 

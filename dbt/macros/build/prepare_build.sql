@@ -12,6 +12,8 @@
     touched_study        DICOM study UIDs to recompute
     data_issue           values that were dropped; filled by the models
 
+    What the models' SQL is made from, and not what it reads, is in `build_state()`.
+
     In a full build every key is recomputed; so are all keys of resource types whose Silver table is
     missing. Models that differ from those that built Silver (each table's comment is their
     fingerprint) make it a full build, and so does a submission that is landed again.
@@ -19,10 +21,24 @@
 {% macro prepare_build() %}
 {% if execute and flags.WHICH in ('run', 'build') %}
     {% do run_query('create schema if not exists memory.scratch') %}
-    {% do run_query('create or replace table memory.scratch.existing_table as ' ~ lake_tables()) %}
+    {% do graph.update({'build_state': {'built_by': dict(run_query(lake_tables()).rows | map('list'))}}) %}
     {% if builds_silver() %}{% do prepare_silver() %}{% endif %}
 {% endif %}
 {% endmacro %}
+
+
+{#-
+    The state of the running build, kept in dbt's `graph`, which all its nodes share:
+
+    built_by         of each table there is (`schema.table`), which models built it
+    rebuilds_all     whether all of Silver is made anew
+    touched_types    resource types with keys to recompute, where it is not
+    submissions      of each resource type, the submissions of its winners; none where they are too many
+                     to name
+-#}
+{% macro build_state() -%}
+    {{ return(graph.build_state) }}
+{%- endmacro %}
 
 
 {#-
@@ -30,7 +46,7 @@
     DuckLake's own tables: information_schema would load the catalog of every attached database.
 -#}
 {% macro lake_tables() -%}
-    select schemas.schema_name, tables.table_name, tags.value as built_by
+    select schemas.schema_name || '.' || tables.table_name as name, tags.value as built_by
     from __ducklake_metadata_lake.ducklake_table as tables
     inner join __ducklake_metadata_lake.ducklake_schema as schemas on tables.schema_id = schemas.schema_id
     left join __ducklake_metadata_lake.ducklake_tag as tags
@@ -60,28 +76,29 @@
 {% macro prepare_silver() %}
     {% do run_query('create or replace table memory.scratch.live_submission as select submission_id from metadata.public.live_submission') %}
     {% set pending = run_query('select submission_id from metadata.public.pending_submission order by 1').columns[0].values() %}
-    {% set existing = run_query("select table_name, built_by from memory.scratch.existing_table where schema_name = 'silver'") %}
-    {% set built_by = dict(existing.rows | map('list')) %}
-    {% set missing = namespace(types=[], outdated=false) %}
+    {% set built_by = build_state().built_by %}
+    {% set tables = namespace(any=false, outdated=false, missing_types=[]) %}
     {% for node in graph.nodes.values() if node.resource_type == 'model' and node.config.materialized == 'touched_keys' %}
-        {% if node.name not in built_by %}
-            {% set missing.types = missing.types + staged_types(node) %}
-        {#- Other models than those that built Silver would leave it half old, half new. -#}
-        {% elif built_by[node.name] != silver_fingerprint() %}
-            {% set missing.outdated = true %}
+        {% set models = built_by.get('silver.' ~ node.name, 'missing') %}
+        {% if models == 'missing' %}
+            {% set tables.missing_types = tables.missing_types + staged_types(node) %}
+        {% else %}
+            {% set tables.any = true %}
+            {#- Other models than those that built Silver would leave it half old, half new. -#}
+            {% if models != silver_fingerprint() %}{% set tables.outdated = true %}{% endif %}
         {% endif %}
     {% endfor %}
     {#- What an integrated submission held before it was landed again is no longer in Bronze. -#}
     {% set landed_again = run_query("select count(*) from metadata.public.pending_submission as pending inner join metadata.public.submission as submission on pending.submission_id = submission.submission_id where pending.change = 'added' and submission.in_silver").rows[0][0] > 0 %}
-    {% set rebuilds_all = flags.FULL_REFRESH or (existing.rows | length) == 0 or missing.outdated or landed_again %}
-    {% do run_query("create or replace table memory.scratch.mode as select " ~ ('true' if rebuilds_all else 'false') ~ " as rebuilds_all") %}
+    {% set rebuilds_all = flags.FULL_REFRESH or not tables.any or tables.outdated or landed_again %}
+    {% do build_state().update({'rebuilds_all': rebuilds_all}) %}
     {% do run_query('create or replace table memory.scratch.data_issue (table_name varchar, resource_type varchar, resource_id varchar, column_name varchar, reason varchar, submission_id varchar)') %}
 
     {% if rebuilds_all %}
         {% do run_query('create or replace table memory.scratch.touched (resource_type varchar, resource_id varchar)') %}
         {% do run_query('create or replace table memory.scratch.winner as ' ~ winners()) %}
     {% else %}
-        {% do run_query('create or replace table memory.scratch.touched as ' ~ touched_by(pending, missing.types | unique | list)) %}
+        {% do run_query('create or replace table memory.scratch.touched as ' ~ touched_by(pending, tables.missing_types | unique | list)) %}
         {% do run_query('create or replace table memory.scratch.winner as ' ~ winners('memory.scratch.touched')) %}
         {% do touch_referrers() %}
     {% endif %}
@@ -94,6 +111,8 @@
     {% if not rebuilds_all %}
         {% do resolve_references() %}
     {% endif %}
+    {% set touched_types = run_query('select distinct resource_type from memory.scratch.touched').columns[0].values() %}
+    {% do build_state().update({'touched_types': touched_types, 'submissions': winning_submissions()}) %}
 {% endmacro %}
 
 

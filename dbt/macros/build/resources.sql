@@ -27,9 +27,11 @@
 {% macro is_winner(resource_types) -%}
     bronze.resource_type in ({{ sql_list(resource_types) }})
     {%- if execute and flags.WHICH in ('run', 'build') %}
-    {%- set submissions = run_query("select distinct submission_id from memory.scratch.winner where resource_type in (" ~ sql_list(resource_types) ~ ") order by 1 limit 201").columns[0].values() %}
-    {%- if submissions | length <= 200 %}
-            and bronze.submission_id in ({{ sql_list(submissions) }})
+    {%- set known = build_state().get('submissions') or winning_submissions() %}
+    {%- set submissions = [] %}
+    {%- for type in resource_types %}{% do submissions.append(known.get(type, [])) %}{% endfor %}
+    {%- if none not in submissions %}
+            and bronze.submission_id in ({{ sql_list(submissions | sum(start=[]) | unique) }})
     {%- endif %}
             and bronze.rowid in (
                 select bronze_row
@@ -38,6 +40,23 @@
             )
     {%- endif %}
 {%- endmacro %}
+
+
+{#- Of each resource type, the submissions of its winners; none where there are too many to name. -#}
+{% macro winning_submissions() %}
+    {% set counted %}
+        select
+            resource_type,
+            case when count(distinct submission_id) <= 200 then string_agg(distinct submission_id, ',') end
+        from memory.scratch.winner
+        group by resource_type
+    {% endset %}
+    {% set found = {} %}
+    {% for type, submissions in run_query(counted).rows %}
+        {% do found.update({type: submissions.split(',') if submissions else none}) %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
 
 
 {#- A Silver table that is exactly its staging model: the whole of such a model's file. -#}

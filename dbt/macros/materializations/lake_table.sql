@@ -1,9 +1,9 @@
 {#- A table made anew in one transaction: readers see the old or the new one, never a gap. -#}
 {% materialization lake_table, adapter = 'duckdb' %}
     {%- set target_relation = this.incorporate(type='table') -%}
-    {%- set known = run_query("select built_by from memory.scratch.existing_table where schema_name = '" ~ this.schema ~ "' and table_name = '" ~ this.identifier ~ "'").rows -%}
+    {%- set built_by = build_state().built_by.get(this.schema ~ '.' ~ this.identifier) -%}
     {% call statement('main') %}
-        {{ replace_content(target_relation, known[0][0] if known else none, project_fingerprint(), compiled_code) }}
+        {{ replace_content(target_relation, built_by, project_fingerprint(), compiled_code) }}
     {% endcall %}
     {% do adapter.commit() %}
     {{ return({'relations': [target_relation]}) }}

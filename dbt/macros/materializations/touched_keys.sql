@@ -18,11 +18,10 @@
     {%- set types = staged_types(model) -%}
     {%- set unique_key = config.get('unique_key') or staged_key(model) -%}
     {%- set touched = config.get('touched') or touched_keys_of(types) -%}
-    {%- set state = run_query(table_state(model.name, touched)).rows[0] -%}
-    {%- set anew = state[0] -%}
-    {%- set built_by = state[2] -%}
+    {%- set built_by = build_state().built_by.get('silver.' ~ model.name) -%}
+    {%- set anew = build_state().rebuilds_all or not built_by -%}
 
-    {% if not anew and not state[1] %}
+    {% if not anew and not is_touched(types) %}
         {% do store_raw_result(name='main', message='UNCHANGED', code='UNCHANGED', rows_affected=0) %}
         {{ return({'relations': [target_relation]}) }}
     {% endif %}
@@ -67,18 +66,12 @@
 {% endmaterialization %}
 
 
-{#- Whether the table is made anew, whether any of its keys is touched, and which models built it. -#}
-{% macro table_state(name, touched) -%}
-    select
-        mode.rebuilds_all or existing.built_by is null as anew,
-        exists ({{ touched }}) as is_touched,
-        existing.built_by
-    from memory.scratch.mode as mode
-    left join (
-        select built_by
-        from memory.scratch.existing_table
-        where schema_name = 'silver' and table_name = '{{ name }}'
-    ) as existing on true
+{#- Whether the build recomputes any row of the model that is being built. -#}
+{% macro is_touched(types) -%}
+    {%- if config.get('touched') -%}
+        {{ return(run_query('select exists (' ~ config.get('touched') ~ ')').rows[0][0]) }}
+    {%- endif -%}
+    {{ return(types | select('in', build_state().touched_types) | list | length > 0) }}
 {%- endmacro %}
 
 
