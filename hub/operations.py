@@ -19,7 +19,7 @@ _SUBMISSIONS = """
            submission.file_count, submission.byte_count, submission.received_at,
            submission.published_at,
            coalesce(
-               (select sum(quarantine_reason.items) from ops.quarantine_reason
+               (select sum(quarantine_reason.records) from ops.quarantine_reason
                 where quarantine_reason.submission_id = submission.submission_id), 0
            )::bigint as quarantined
     from ops.submission
