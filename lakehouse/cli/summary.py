@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
+from rich.markup import escape
 from rich.padding import Padding
 
 from lakehouse import lake
@@ -104,7 +105,7 @@ def show_status(report: StatusReport) -> None:
         console.print(_submissions(report.submissions))
     for group in report.open_groups:
         console.print(
-            f"   still arriving: {group.group_key} ({group.file_count} files) – {group.note}"
+            f"   still arriving: {escape(group.group_key)} ({group.file_count} files) – {group.note}"
         )
     if report.duplicates:
         console.print(f"   {report.duplicates} drop(s) repeat content that is already registered")
@@ -112,7 +113,8 @@ def show_status(report: StatusReport) -> None:
         from lakehouse.privacy import ref
 
         console.print(
-            f"   [yellow]needs review[/]: {item.submission_id} {ref(item.path)} – {item.note}"
+            f"   [yellow]needs review[/]: {item.submission_id} {ref(item.path)} – "
+            f"{escape(item.note or '')}"
         )
     if report.waiting_for_silver:
         console.print(
@@ -166,7 +168,7 @@ def _show_check(check: CheckLine) -> None:
     severity = "" if check.passed else f" ({check.severity})"
     console.print(f" {mark} [bold]{check.layer}.{check.table_name}[/] {check.rule}{severity}")
     text = f"{check.expected} ({_numbers(check.observed)})" if check.passed else check.message or ""
-    console.print(Padding(text, (0, 0, 0, 5), style="dim"))
+    console.print(Padding(escape(text), (0, 0, 0, 5), style="dim"))
 
 
 def _numbers(observed: Any) -> str:
@@ -197,7 +199,8 @@ def _show_checks_line(report: StatusReport) -> None:
     for check in report.failed_checks:
         console.print(
             f"   [{'red' if check.severity == 'error' else 'yellow'}]{check.severity}[/] "
-            f"{check.layer}.{check.table_name} {check.rule}: {check.message or check.expected}"
+            f"{check.layer}.{check.table_name} {check.rule}: "
+            f"{escape(check.message or check.expected or '')}"
         )
 
 
