@@ -64,6 +64,19 @@ def test_the_sample_drops_become_published_marts_and_a_second_demo_changes_nothi
     assert snapshots(lakehouse) == before
     what_people_look_at_next(lakehouse, home)
 
+    # Each model is in its own schema, and nothing is elsewhere (docs/decisions/0029).
+    tables = rows(
+        lakehouse,
+        "select table_schema, table_name from information_schema.tables "
+        "where table_catalog = 'lake' and table_schema <> 'bronze'",
+    )
+    assert {(row["table_schema"], row["table_name"]) for row in tables} == {
+        (layer, model.stem)
+        for layer in ("silver", "gold", "marts")
+        for model in (ROOT / "dbt" / "models" / layer).glob("*.sql")
+        if "ephemeral" not in model.read_text(encoding="utf-8")
+    }
+
 
 def what_people_look_at_next(lakehouse: Lakehouse, home: Path) -> None:
     """Quarantine, checks and the walkthrough, in a terminal of 80 columns."""
