@@ -37,7 +37,7 @@ from ingestion.sources import (
     bronze_tables,
     registry,
 )
-from lakehouse import lake
+from lakehouse import lake, progress
 from lakehouse.errors import LandingError
 from lakehouse.metadata import audit, models, submissions
 from lakehouse.settings import Settings
@@ -155,6 +155,7 @@ def land(
     changed that a second run would not put right.
     """
     started = time.monotonic()
+    progress.report("landing", submission_id, small=True)
     with _alone(engine, submission_id), _working_folder(settings, submission_id) as folder:
         files = _staged_files(engine, submission_id)
         connection = lake.connect(settings)
@@ -196,6 +197,12 @@ def land(
         report.arrived,
         report.files,
         report.seconds,
+    )
+    progress.report(
+        "landing",
+        submission_id,
+        f"{report.accepted:,} of {report.arrived:,} records",
+        failed=report.accepted == 0 < report.arrived,
     )
     return report
 

@@ -8,6 +8,7 @@ logs nothing: its messages may quote values, so what leaves this module is redac
 from __future__ import annotations
 
 import argparse
+import contextvars
 import functools
 import hashlib
 import importlib.metadata
@@ -194,12 +195,14 @@ def _invoke(
 
     environments.create = LakeEnvironment  # type: ignore[assignment]
     first_node: list[float] = []
+    # dbt tells what it does from its own thread: whoever listens is found in the caller's context.
+    context = contextvars.copy_context()
 
     def watch(event: Any) -> None:
         if event.info.name == "NodeStart" and not first_node:
             first_node.append(time.monotonic())
         if event.info.name == "NodeFinished" and on_event is not None:
-            on_event(_node_of_event(event))
+            context.run(on_event, _node_of_event(event))
 
     runner = dbtRunner(manifest=parsed, callbacks=[watch])
     try:

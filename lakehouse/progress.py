@@ -14,12 +14,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that happened: in ``stage``, to ``subject``, with a short ``detail``."""
+    """One thing that happened: in ``stage``, to ``subject``, with a short ``detail``.
+
+    Many small ones make up another that is still under way: worth a word only while it lasts.
+    """
 
     stage: str
     subject: str
     detail: str = ""
     failed: bool = False
+    small: bool = False
 
 
 Listener = Callable[[Step], None]
@@ -27,11 +31,13 @@ Listener = Callable[[Step], None]
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
-def report(stage: str, subject: str, detail: str = "", *, failed: bool = False) -> None:
+def report(
+    stage: str, subject: str, detail: str = "", *, failed: bool = False, small: bool = False
+) -> None:
     """Tell the listener of this context, if there is one, what has just been done."""
     listener = _listener.get()
     if listener is not None:
-        listener(Step(stage, subject, detail, failed))
+        listener(Step(stage, subject, detail, failed, small))
 
 
 @contextmanager

@@ -115,6 +115,9 @@ def progress_lines(*, quiet: bool = False) -> Iterator[None]:
     with console.status("starting …", spinner="dots") as status:
 
         def draw(step: Step) -> None:
+            if step.small:
+                status.update(f"{step.stage}: {step.subject} …")
+                return
             mark = "[red]✗[/]" if step.failed else "[green]✓[/]"
             seconds = time.monotonic() - started
             console.print(

@@ -91,8 +91,9 @@ def _run_dbt(
 
     def tell(node: dbt_runner.DbtNode) -> None:
         if node.resource_type == "model":
-            report(stage, node.name, f"{node.status}, {node.seconds:.2f} s")
+            report(stage, node.name, small=True)
 
+    report(stage, "starting", small=True)
     done = dbt_runner.build(
         platform.settings, select=select, full_refresh=full_refresh, on_event=tell
     )
@@ -102,6 +103,14 @@ def _run_dbt(
             f"dbt: {len(broken)} node(s) failed, first {broken[0].name}: {broken[0].message}",
             hint="Each table is either as before or complete; mend the cause and run again.",
         )
+    tables = sum(node.resource_type == "model" for node in done.nodes)
+    tests = [node.status for node in done.nodes if node.resource_type == "test"]
+    report(
+        stage,
+        f"{tables} tables",
+        f"{tests.count('pass')} of {len(tests)} dbt tests passed",
+        failed="fail" in tests,
+    )
     return done
 
 

@@ -38,6 +38,8 @@ def test_the_sample_drops_become_published_marts_and_a_second_demo_changes_nothi
 ) -> None:
     first = lakehouse("demo").stdout
     assert "Published marts" in first
+    told = [line.split()[1] for line in first.splitlines() if line.startswith(" ✓ ")]
+    assert list(dict.fromkeys(told)) == ["intake", "landing", "silver", "check", "gold", "publish"]
     expected = json.loads((SAMPLES / "expected.json").read_text(encoding="utf-8"))
     live = expected["live_after_all_drops"]
     counted = {
