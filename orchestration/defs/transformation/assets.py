@@ -103,11 +103,11 @@ def _run_dbt(
             f"dbt: {len(broken)} node(s) failed, first {broken[0].name}: {broken[0].message}",
             hint="Each table is either as before or complete; mend the cause and run again.",
         )
-    tables = sum(node.resource_type == "model" for node in done.nodes)
+    models = [node.status for node in done.nodes if node.resource_type == "model"]
     tests = [node.status for node in done.nodes if node.resource_type == "test"]
     report(
         stage,
-        f"{tables} tables",
+        f"{models.count('success')} tables",
         f"{tests.count('pass')} of {len(tests)} dbt tests passed",
         failed="fail" in tests,
     )
