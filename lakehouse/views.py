@@ -200,6 +200,8 @@ def documentation(views: list[StagedView]) -> str:
 _REFERENCES = (
     ("encounter", "patient_id", "Patient"),
     ("encounter", "provider_id", "Practitioner|PractitionerRole|RelatedPerson"),
+    ("encounter", "part_of_id", "Encounter"),
+    ("encounter", "location_id", "Location"),
     ("condition", "patient_id", "Patient"),
     ("condition", "encounter_id", "Encounter"),
     ("observation", "patient_id", "Patient"),
