@@ -2,9 +2,14 @@
 
 One ViewDefinition gives one staging model: the view's compiled SQL over the resources that a build
 recomputes, then what every table needs alike: references become ids, dates that are none become
-null, and both are noted in ``issues``. What a column needs is read off the view: a column with the
-tag ``reference/target`` is the text of a reference (``patient_reference`` gives ``patient_id``), one
-of type date, dateTime or instant is checked.
+null, both are noted in ``issues``, and concepts become code, system and display of one coding. What a
+column needs is read off the view: a column with the tag ``reference/target`` is the text of a
+reference (``patient_reference`` gives ``patient_id``), one with the tag ``concept/columns`` is a
+CodeableConcept (or, with ``collection``, several) that gives the named columns, one of type date,
+dateTime or instant is checked.
+
+``concept/columns`` says ``column=part`` for each column, with the parts of :class:`ConceptPart`:
+``code=code code_system=system display=display codings=codings``; see ``dbt/macros/fhir/codings.sql``.
 
 Views whose Silver model is the single line ``{{ silver_table('name') }}`` get their documentation
 generated too, and are listed for the test of their keys.
@@ -16,6 +21,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +32,8 @@ DBT = Path(__file__).resolve().parents[1] / "dbt"
 _PROVENANCE = ("submission_id", "source_file", "source_position", "ingested_at")
 _DATES = frozenset({"date", "dateTime", "instant"})
 _REFERENCE_TAG = "reference/target"
+_CONCEPT_TAG = "concept/columns"
+_CODINGS_TYPE = 'STRUCT("system" VARCHAR, code VARCHAR, display VARCHAR, user_selected BOOLEAN)[]'
 #: A view may say which texts a resource must hold (any of them) to match: others are not parsed.
 _TEXT_EXTENSION = "urn:health-lakehouse:holds-any-text"
 _SOURCE = "@source@"
@@ -38,6 +46,34 @@ _PROVENANCE_DOCS = (
 )
 
 
+class ConceptPart(StrEnum):
+    """What a column may take of a concept."""
+
+    CODE = "code"
+    SYSTEM = "system"
+    #: The display of the coding that gives the code; where it has none, the concept's text.
+    DISPLAY = "display"
+    TEXT = "text"
+    #: All codings.
+    CODINGS = "codings"
+    #: The different codes of all codings.
+    CODES = "codes"
+    #: `code@<system>`: the code of that system, where the element is bound to one.
+    CODE_OF = "code@"
+
+
+_PART_TYPES = {ConceptPart.CODINGS: _CODINGS_TYPE, ConceptPart.CODES: "VARCHAR[]"}
+_PART_DOCS = {
+    ConceptPart.CODE: "code of its preferred coding",
+    ConceptPart.SYSTEM: "code system of that coding",
+    ConceptPart.DISPLAY: "display of that coding, else the text",
+    ConceptPart.TEXT: "as text",
+    ConceptPart.CODINGS: "all codings, as sent",
+    ConceptPart.CODES: "the codes of all codings",
+    ConceptPart.CODE_OF: "its code",
+}
+
+
 @dataclass(frozen=True)
 class StagedColumn:
     """One column of a staging model: how it is named there, and what it becomes."""
@@ -48,6 +84,52 @@ class StagedColumn:
     data_type: str
     target: str | None = None
     is_date: bool = False
+    expression: str | None = None
+
+
+@dataclass(frozen=True)
+class StagedConcept:
+    """A column of the view that holds one CodeableConcept, or several."""
+
+    source: str
+    is_list: bool
+
+    @property
+    def parsed(self) -> str:
+        return f"{self.source}__parsed"
+
+    @property
+    def codings(self) -> str:
+        return f"{self.source}__codings"
+
+    @property
+    def concept(self) -> str:
+        """Of several concepts the one that stands for the element."""
+        return f"{self.source}__concept" if self.is_list else self.parsed
+
+    @property
+    def coding(self) -> str:
+        return f"{self.source}__coding"
+
+    def column(self, name: str, part: str, description: str) -> StagedColumn:
+        """The column that takes a part of the concept."""
+        kind = ConceptPart.CODE_OF if part.startswith(ConceptPart.CODE_OF) else ConceptPart(part)
+        expression = {
+            ConceptPart.CODE: f"{self.coding}.code",
+            ConceptPart.SYSTEM: f'{self.coding}."system"',
+            ConceptPart.DISPLAY: f"coalesce({self.coding}.display, {self.concept}.text)",
+            ConceptPart.TEXT: f"{self.concept}.text",
+            ConceptPart.CODINGS: self.codings,
+            ConceptPart.CODES: f"{{{{ codes_of('{self.codings}') }}}}",
+            ConceptPart.CODE_OF: f"{{{{ code_of('{self.codings}', '{part.partition('@')[2]}') }}}}",
+        }[kind]
+        return StagedColumn(
+            name=name,
+            source=self.source,
+            description=f"{description}: {_PART_DOCS[kind]}.",
+            data_type=_PART_TYPES.get(kind, "VARCHAR"),
+            expression=expression,
+        )
 
 
 @dataclass(frozen=True)
@@ -59,6 +141,7 @@ class StagedView:
     title: str
     description: str
     columns: tuple[StagedColumn, ...]
+    concepts: tuple[StagedConcept, ...]
     texts: tuple[str, ...]
     sql: str
 
@@ -127,6 +210,11 @@ def staging_model(view: StagedView) -> str:
         "    select",
     ]
     tidied = ["viewed.*"]
+    tidied += [
+        f"{{{{ parsed_concept{'s' if concept.is_list else ''}('viewed.{concept.source}') }}}} "
+        f"as {concept.parsed}"
+        for concept in view.concepts
+    ]
     issues: list[str] = []
     for column in view.columns:
         if column.target is not None:
@@ -153,11 +241,10 @@ def staging_model(view: StagedView) -> str:
                 f"        on {{{{ conditional_text('viewed.{column.source}') }}}} = "
                 f"{column.source}_target.reference_text",
             ]
-    lines += [")", "", "select"]
-    selected = [
-        f"{column.name}__checked as {column.name}" if column.is_date else column.name
-        for column in view.columns
-    ]
+    steps = _coded(view) if view.concepts else []
+    lines += [")" + ("," if steps else ""), *steps]
+    lines += ["", "select"]
+    selected = [_selected(column) for column in view.columns]
     selected += list(_PROVENANCE)
     if issues:
         found = ",\n        ".join(issues)
@@ -165,8 +252,41 @@ def staging_model(view: StagedView) -> str:
     else:
         selected.append("null::struct(column_name varchar, reason varchar)[] as issues")
     lines.append(",\n".join(f"    {item}" for item in selected))
-    lines.append("from tidied")
+    lines.append("from preferred" if view.concepts else "from tidied")
     return "\n".join(lines) + "\n"
+
+
+def _coded(view: StagedView) -> list[str]:
+    """The two steps from parsed concepts to their codings, and to the one that stands for each."""
+    used = " ".join(column.expression or "" for column in view.columns)
+    all_codings = ["tidied.*"]
+    chosen = ["coded.*"]
+    for concept in view.concepts:
+        codings = f"'{concept.codings}'"
+        if concept.is_list:
+            all_codings += [
+                f"{{{{ all_codings('{concept.parsed}') }}}} as {concept.codings}",
+                f"{{{{ first_concept('{concept.parsed}') }}}} as {concept.concept}",
+            ]
+            codings = f"codings('{concept.concept}.coding')"
+        else:
+            all_codings.append(f"{{{{ codings('{concept.parsed}.coding') }}}} as {concept.codings}")
+        if concept.coding + "." in used:
+            chosen.append(f"{{{{ preferred_coding({codings}) }}}} as {concept.coding}")
+    return [*_step("coded", all_codings, "tidied"), "),", *_step("preferred", chosen, "coded"), ")"]
+
+
+def _step(name: str, columns: list[str], source: str) -> list[str]:
+    lines = ",\n".join(f"        {column}" for column in columns)
+    return ["", f"{name} as (", "    select", lines, f"    from {source}"]
+
+
+def _selected(column: StagedColumn) -> str:
+    if column.is_date:
+        return f"{column.name}__checked as {column.name}"
+    if column.expression is not None:
+        return f"{column.expression} as {column.name}"
+    return column.name
 
 
 def documentation(views: list[StagedView]) -> str:
@@ -272,26 +392,38 @@ def _read(path: Path) -> StagedView:
     text = path.read_text(encoding="utf-8")
     compiled = compile_view(text, source=_SOURCE, passthrough=_PROVENANCE, assume_type=True)
     document: dict[str, Any] = json.loads(text)
-    tags = dict(_targets(document))
-    columns = tuple(
-        StagedColumn(
-            name=column.name.removesuffix("_reference") + "_id"
-            if column.name in tags
-            else column.name,
-            source=column.name,
-            description=column.description or "",
-            data_type=column.sql_type + ("[]" if column.collection else ""),
-            target=tags.get(column.name),
-            is_date=column.fhir_type in _DATES and not column.collection,
+    targets = dict(_tagged(document, _REFERENCE_TAG))
+    taken = dict(_tagged(document, _CONCEPT_TAG))
+    columns: list[StagedColumn] = []
+    concepts: list[StagedConcept] = []
+    for column in compiled.columns:
+        description = column.description or ""
+        if column.name in taken:
+            concept = StagedConcept(column.name, is_list=column.collection)
+            concepts.append(concept)
+            columns += [
+                concept.column(name, part, description.removesuffix("."))
+                for name, _, part in (item.partition("=") for item in taken[column.name].split())
+            ]
+            continue
+        target = targets.get(column.name)
+        columns.append(
+            StagedColumn(
+                name=column.name.removesuffix("_reference") + "_id" if target else column.name,
+                source=column.name,
+                description=description,
+                data_type=column.sql_type + ("[]" if column.collection else ""),
+                target=target,
+                is_date=column.fhir_type in _DATES and not column.collection,
+            )
         )
-        for column in compiled.columns
-    )
     return StagedView(
         name=compiled.name,
         resource=compiled.resource,
         title=document.get("title", compiled.name),
         description=document.get("description", ""),
-        columns=columns,
+        columns=tuple(columns),
+        concepts=tuple(concepts),
         texts=tuple(
             extension["valueString"]
             for extension in document.get("extension", [])
@@ -301,14 +433,14 @@ def _read(path: Path) -> StagedView:
     )
 
 
-def _targets(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """(column, target types) of every column with the reference tag, at any depth."""
+def _tagged(document: dict[str, Any], tag_name: str) -> Iterator[tuple[str, str]]:
+    """(column, value) of every column with that tag, at any depth."""
     for select in [*document.get("select", []), *document.get("unionAll", [])]:
         for column in select.get("column", []):
             for tag in column.get("tag", []):
-                if tag.get("name") == _REFERENCE_TAG:
+                if tag.get("name") == tag_name:
                     yield column["name"], tag["value"]
-        yield from _targets(select)
+        yield from _tagged(select, tag_name)
 
 
 def _passed_through(project: Path) -> frozenset[str]:

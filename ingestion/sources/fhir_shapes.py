@@ -160,6 +160,8 @@ class Encounter(Resource, rename={"class_": "class"}):
 
 class Condition(Resource):
     clinicalStatus: CodeableConcept | None = None  # noqa: N815
+    verificationStatus: CodeableConcept | None = None  # noqa: N815
+    category: list[CodeableConcept] | None = None
     code: CodeableConcept | None = None
     subject: Reference | None = None
     encounter: Reference | None = None

@@ -5,32 +5,23 @@
 with viewed as (
     with parsed as (
       select
-        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"abatementDateTime":"VARCHAR","abatementPeriod":{"end":"VARCHAR","start":"VARCHAR"},"clinicalStatus":{"coding":[{"code":"VARCHAR"}]},"code":{"coding":[{"code":"VARCHAR","display":"VARCHAR","system":"VARCHAR"}],"text":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"id":"VARCHAR","onsetDateTime":"VARCHAR","onsetPeriod":{"start":"VARCHAR"},"recordedDate":"VARCHAR","resourceType":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"abatementDateTime":"VARCHAR","abatementPeriod":{"end":"VARCHAR","start":"VARCHAR"},"category":["JSON"],"clinicalStatus":"JSON","code":"JSON","encounter":{"reference":"VARCHAR"},"id":"VARCHAR","onsetDateTime":"VARCHAR","onsetPeriod":{"start":"VARCHAR"},"recordedDate":"VARCHAR","resourceType":"VARCHAR","subject":{"reference":"VARCHAR"},"verificationStatus":"JSON"}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",
         src."source_position",
         src."ingested_at"
       from {{ current_resources('Condition') }} as src
-    ),
-
-    firsts as (
-      select
-        *,
-        _resource.code.coding[1] as _first_code_coding,
-        _resource.clinicalStatus.coding[1] as _first_clinicalStatus_coding
-      from parsed
     )
 
     select
       case when _resource.id >= '[' and (_resource.id < '\' or _resource.id >= '{') and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) then null else _resource.id end as "condition_id",
       case when _resource.subject.reference >= '[' and (_resource.subject.reference < '\' or _resource.subject.reference >= '{') and json_valid(_resource.subject.reference) and not contains(_text, to_json(_resource.subject.reference)) then null else _resource.subject.reference end as "patient_reference",
       case when _resource.encounter.reference >= '[' and (_resource.encounter.reference < '\' or _resource.encounter.reference >= '{') and json_valid(_resource.encounter.reference) and not contains(_text, to_json(_resource.encounter.reference)) then null else _resource.encounter.reference end as "encounter_reference",
-      coalesce(case when _first_code_coding.code >= '[' and (_first_code_coding.code < '\' or _first_code_coding.code >= '{') and json_valid(_first_code_coding.code) and not contains(_text, to_json(_first_code_coding.code)) then null else _first_code_coding.code end, case when len(_resource.code.coding) > 1 then list_filter(list_transform(_resource.code.coding, lambda e_3: case when e_3.code >= '[' and (e_3.code < '\' or e_3.code >= '{') and json_valid(e_3.code) and not contains(_text, to_json(e_3.code)) then null else e_3.code end), lambda e_4: e_4 is not null)[1] end) as "code",
-      coalesce(case when _first_code_coding.system >= '[' and (_first_code_coding.system < '\' or _first_code_coding.system >= '{') and json_valid(_first_code_coding.system) and not contains(_text, to_json(_first_code_coding.system)) then null else _first_code_coding.system end, case when len(_resource.code.coding) > 1 then list_filter(list_transform(_resource.code.coding, lambda e_7: case when e_7.system >= '[' and (e_7.system < '\' or e_7.system >= '{') and json_valid(e_7.system) and not contains(_text, to_json(e_7.system)) then null else e_7.system end), lambda e_8: e_8 is not null)[1] end) as "code_system",
-      coalesce(case when _first_code_coding.display >= '[' and (_first_code_coding.display < '\' or _first_code_coding.display >= '{') and json_valid(_first_code_coding.display) and not contains(_text, to_json(_first_code_coding.display)) then null else _first_code_coding.display end, case when len(_resource.code.coding) > 1 then list_filter(list_transform(_resource.code.coding, lambda e_11: case when e_11.display >= '[' and (e_11.display < '\' or e_11.display >= '{') and json_valid(e_11.display) and not contains(_text, to_json(e_11.display)) then null else e_11.display end), lambda e_12: e_12 is not null)[1] end) as "display",
-      case when _resource.code.text >= '[' and (_resource.code.text < '\' or _resource.code.text >= '{') and json_valid(_resource.code.text) and not contains(_text, to_json(_resource.code.text)) then null else _resource.code.text end as "text",
-      coalesce(case when _first_clinicalStatus_coding.code >= '[' and (_first_clinicalStatus_coding.code < '\' or _first_clinicalStatus_coding.code >= '{') and json_valid(_first_clinicalStatus_coding.code) and not contains(_text, to_json(_first_clinicalStatus_coding.code)) then null else _first_clinicalStatus_coding.code end, case when len(_resource.clinicalStatus.coding) > 1 then list_filter(list_transform(_resource.clinicalStatus.coding, lambda e_15: case when e_15.code >= '[' and (e_15.code < '\' or e_15.code >= '{') and json_valid(e_15.code) and not contains(_text, to_json(e_15.code)) then null else e_15.code end), lambda e_16: e_16 is not null)[1] end) as "clinical_status",
+      try_cast(_resource.code as json) as "code_concept",
+      try_cast(_resource.clinicalStatus as json) as "clinical_status_concept",
+      try_cast(_resource.verificationStatus as json) as "verification_status_concept",
+      coalesce(list_transform(_resource.category, lambda e_3: try_cast(e_3 as json)), cast([] as json[])) as "category_concepts",
       case when _resource.onsetDateTime >= '[' and (_resource.onsetDateTime < '\' or _resource.onsetDateTime >= '{') and json_valid(_resource.onsetDateTime) and not contains(_text, to_json(_resource.onsetDateTime)) then null else _resource.onsetDateTime end as "onset_at",
       case when _resource.onsetPeriod.start >= '[' and (_resource.onsetPeriod.start < '\' or _resource.onsetPeriod.start >= '{') and json_valid(_resource.onsetPeriod.start) and not contains(_text, to_json(_resource.onsetPeriod.start)) then null else _resource.onsetPeriod.start end as "onset_period_start",
       case when _resource.abatementDateTime >= '[' and (_resource.abatementDateTime < '\' or _resource.abatementDateTime >= '{') and json_valid(_resource.abatementDateTime) and not contains(_text, to_json(_resource.abatementDateTime)) then null else _resource.abatementDateTime end as "abatement_at",
@@ -41,12 +32,16 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at"
-    from firsts
+    from parsed
 ),
 
 tidied as (
     select
         viewed.*,
+        {{ parsed_concept('viewed.code_concept') }} as code_concept__parsed,
+        {{ parsed_concept('viewed.clinical_status_concept') }} as clinical_status_concept__parsed,
+        {{ parsed_concept('viewed.verification_status_concept') }} as verification_status_concept__parsed,
+        {{ parsed_concepts('viewed.category_concepts') }} as category_concepts__parsed,
         {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.condition_id') }} as patient_id,
         {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.condition_id') }} as encounter_id,
         {{ fhir_date('viewed.onset_at') }} as onset_at__checked,
@@ -60,17 +55,37 @@ tidied as (
         on {{ conditional_text('viewed.patient_reference') }} = patient_reference_target.reference_text
     left join memory.scratch.conditional_reference as encounter_reference_target
         on {{ conditional_text('viewed.encounter_reference') }} = encounter_reference_target.reference_text
+),
+
+coded as (
+    select
+        tidied.*,
+        {{ codings('code_concept__parsed.coding') }} as code_concept__codings,
+        {{ codings('clinical_status_concept__parsed.coding') }} as clinical_status_concept__codings,
+        {{ codings('verification_status_concept__parsed.coding') }} as verification_status_concept__codings,
+        {{ all_codings('category_concepts__parsed') }} as category_concepts__codings,
+        {{ first_concept('category_concepts__parsed') }} as category_concepts__concept
+    from tidied
+),
+
+preferred as (
+    select
+        coded.*,
+        {{ preferred_coding('code_concept__codings') }} as code_concept__coding
+    from coded
 )
 
 select
     condition_id,
     patient_id,
     encounter_id,
-    code,
-    code_system,
-    display,
-    text,
-    clinical_status,
+    code_concept__coding.code as code,
+    code_concept__coding."system" as code_system,
+    coalesce(code_concept__coding.display, code_concept__parsed.text) as display,
+    code_concept__codings as codings,
+    {{ code_of('clinical_status_concept__codings', 'http://terminology.hl7.org/CodeSystem/condition-clinical') }} as clinical_status,
+    {{ code_of('verification_status_concept__codings', 'http://terminology.hl7.org/CodeSystem/condition-ver-status') }} as verification_status,
+    {{ codes_of('category_concepts__codings') }} as categories,
     onset_at__checked as onset_at,
     onset_period_start__checked as onset_period_start,
     abatement_at__checked as abatement_at,
@@ -91,4 +106,4 @@ select
         ['abatement_period_start', "case when abatement_period_start is not null and abatement_period_start__checked is null then 'not a date' end"],
         ['recorded_at', "case when recorded_at is not null and recorded_at__checked is null then 'not a date' end"]
     ]) }} as issues
-from tidied
+from preferred
