@@ -14,7 +14,7 @@ from lakehouse.metadata import audit, models, submissions
 from lakehouse.settings import Settings
 from lakehouse.storage import ObjectStore
 
-_LOOKED_AT = ("QUARANTINED", "STAGED", "LANDED", "INTEGRATED", "PUBLISHED")
+_LOOKED_AT = ("QUARANTINED", "STAGED", "LANDED", "HELD", "INTEGRATED", "PUBLISHED")
 
 
 def retake(

@@ -38,18 +38,13 @@ def withdraw(
     with Session(engine) as session, session.begin():
         audit.lock(session)
         chain = submissions.lineage(session, submission_id)
-        replaced = [
-            one.submission_id
-            for one in chain[1:]
-            if one.state == "SUPERSEDED" and one.superseded_by == submission_id
-        ]
         goes = [submission_id]
         if whole_drop:
             goes += [one.submission_id for one in chain[1:] if one.state != "WITHDRAWN"]
         leaves_silver = any(one.in_silver for one in chain if one.submission_id in goes)
         for going in goes:
             submissions.transition(session, going, "WITHDRAWN", actor=actor, reason=reason)
-        restored = [] if whole_drop else _restore(session, submission_id, replaced, actor)
+        restored = [] if whole_drop else _restore(session, submission_id, actor)
         repeated_by = len(
             session.scalars(
                 select(models.InboxGroup.group_key).where(
@@ -61,17 +56,12 @@ def withdraw(
     return Withdrawal(goes, restored, leaves_silver, repeated_by)
 
 
-def _restore(session: Session, withdrawn: str, replaced: list[str], actor: str) -> list[str]:
-    """Bring back what was replaced, newest first, down to the first that is in the lake."""
-    restored = []
-    for submission_id in replaced:
-        back = submissions.restore(
-            session,
-            submission_id,
-            actor=actor,
-            reason=f"submission {withdrawn}, which had replaced it, was withdrawn",
-        )
-        restored.append(submission_id)
-        if back.state == "LANDED":
-            break
-    return restored
+def _restore(session: Session, withdrawn: str, actor: str) -> list[str]:
+    """Bring back what the withdrawn submission had replaced."""
+    restored = submissions.restore_replaced(
+        session,
+        withdrawn,
+        actor=actor,
+        reason=f"submission {withdrawn}, which had replaced it, was withdrawn",
+    )
+    return [one.submission_id for one in restored]

@@ -6,11 +6,12 @@ The builder holds ``lakehouse.lake.layer_lock(settings, "silver")`` from :func:`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy import Engine, delete, func, insert, select, update
+from sqlalchemy import Engine, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from lakehouse.errors import BuildError
@@ -98,6 +99,73 @@ def start_build(engine: Engine, *, full_refresh: bool, run_id: str | None, actor
             ),
         )
     return Build(build_id, full_refresh, now, max_queue_id, changes, abandoned)
+
+
+def to_judge(engine: Engine, build_id: str) -> list[str]:
+    """Submissions that the build adds and whose rows, as they are now, no rule has judged yet."""
+    with Session(engine) as session:
+        return list(
+            session.scalars(
+                select(models.BuildSubmission.submission_id)
+                .join(
+                    models.Submission,
+                    models.Submission.submission_id == models.BuildSubmission.submission_id,
+                )
+                .where(
+                    models.BuildSubmission.build_id == build_id,
+                    models.BuildSubmission.change == "added",
+                    models.Submission.judged_at.is_(None),
+                )
+                .order_by(models.BuildSubmission.submission_id)
+            )
+        )
+
+
+def hold(
+    engine: Engine,
+    build_id: str,
+    breaches: Mapping[str, Sequence[submissions.Breach]],
+    *,
+    actor: str,
+) -> list[str]:
+    """Take submissions that break error rules out of the running build; gives those held.
+
+    The build removes their rows and adds those of what they had replaced; the queue says the same,
+    so that a build that follows a crash does too. A submission that somebody withdrew, replaced or
+    landed again meanwhile only leaves this build: its next change is in the queue.
+    """
+    held = []
+    with Session(engine) as session, session.begin():
+        audit.lock(session)  # nobody else writes the queue meanwhile
+        newest = session.scalar(select(func.coalesce(func.max(models.IntegrationQueue.id), 0)))
+        for submission_id, broken in sorted(breaches.items()):
+            if submissions.get(session, submission_id).state == "LANDED":
+                submissions.hold(session, submission_id, broken, build_id=build_id, actor=actor)
+                held.append(submission_id)
+        session.execute(
+            update(models.BuildSubmission)
+            .where(
+                models.BuildSubmission.build_id == build_id,
+                models.BuildSubmission.submission_id.in_(breaches),
+            )
+            .values(change="removed")
+        )
+        queued = session.execute(
+            select(
+                models.IntegrationQueue.id.label("queue_id"),
+                models.IntegrationQueue.submission_id,
+                models.IntegrationQueue.change,
+            ).where(models.IntegrationQueue.id > newest)
+        ).all()
+        changed = postgresql.insert(models.BuildSubmission)
+        for row in queued:
+            session.execute(
+                changed.values(build_id=build_id, **row._asdict()).on_conflict_do_update(
+                    index_elements=["build_id", "submission_id"],
+                    set_={"change": row.change, "queue_id": row.queue_id},
+                )
+            )
+    return held
 
 
 def finish_build(
@@ -220,6 +288,20 @@ def _consume(session: Session, build: models.Build, actor: str) -> tuple[list[st
             .values(in_silver=in_silver)
             .execution_options(synchronize_session=False)
         )
+    session.execute(
+        update(models.Submission)
+        .where(
+            models.Submission.submission_id.in_(added),
+            models.Submission.judged_at.is_(None),
+            # Landed again while the build ran: those rows were not judged.
+            or_(
+                models.Submission.landed_at.is_(None),
+                models.Submission.landed_at <= build.started_at,
+            ),
+        )
+        .values(judged_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
     integrated = submissions.transition_all(
         session,
         added,
@@ -228,7 +310,16 @@ def _consume(session: Session, build: models.Build, actor: str) -> tuple[list[st
         reason=f"built into Silver by build {build.build_id}",
         only_from="LANDED",
     )
+    of_holds = select(models.BuildSubmission.queue_id).where(
+        models.BuildSubmission.build_id == build.build_id,
+        models.BuildSubmission.queue_id.is_not(None),
+    )
     session.execute(
-        delete(models.IntegrationQueue).where(models.IntegrationQueue.id <= build.max_queue_id)
+        delete(models.IntegrationQueue).where(
+            or_(
+                models.IntegrationQueue.id <= build.max_queue_id,
+                models.IntegrationQueue.id.in_(of_holds),
+            )
+        )
     )
     return integrated, removed

@@ -37,6 +37,7 @@ STATES = (
     "PUBLISHED",
     "QUARANTINED",
     "NEEDS_REVIEW",
+    "HELD",
     "SUPERSEDED",
     "WITHDRAWN",
 )
@@ -45,6 +46,7 @@ GROUP_OUTCOMES = ("open", "registered", "duplicate")
 CHANGES = ("added", "removed")
 BUILD_STATUSES = ("running", "succeeded", "failed")
 SEVERITIES = ("error", "warning")
+HOLD_STATUSES = ("held", "released", "ended")
 PUBLISH_STATES = ("current", "previous", "dropped", "failed")
 
 
@@ -76,7 +78,8 @@ class Submission(Base):
     """One closed drop, or one later state of it.
 
     ``submission_id`` sorts by the order of registration. ``in_silver`` says whether the last
-    successful build included it; the state says what should be.
+    successful build included it; the state says what should be. ``judged_at`` is when its rows, as
+    they were landed last, were judged by the error rules; null until then.
     """
 
     __tablename__ = "submission"
@@ -103,6 +106,7 @@ class Submission(Base):
     received_at: Mapped[datetime]
     staged_at: Mapped[datetime | None]
     landed_at: Mapped[datetime | None]
+    judged_at: Mapped[datetime | None]
     integrated_at: Mapped[datetime | None]
     published_at: Mapped[datetime | None]
     withdrawn_at: Mapped[datetime | None]
@@ -243,7 +247,11 @@ class Build(Base):
 
 
 class BuildSubmission(Base):
-    """One submission that a build adds to Silver or removes from it."""
+    """One submission that a build adds to Silver or removes from it.
+
+    ``queue_id`` is the row of the integration queue that the change came from, where that is newer
+    than the build: a hold while it ran.
+    """
 
     __tablename__ = "build_submission"
     __table_args__ = (
@@ -256,6 +264,34 @@ class BuildSubmission(Base):
         ForeignKey("submission.submission_id"), primary_key=True
     )
     change: Mapped[str]
+    queue_id: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class SubmissionHold(Base):
+    """One error rule that the rows of a submission broke. ``observed`` holds numbers only.
+
+    It counts while the submission is HELD and ``status`` is ``held``; ``released`` means that a
+    person took the submission in nevertheless, ``ended`` that it was landed again since.
+    """
+
+    __tablename__ = "submission_hold"
+    __table_args__ = (
+        CheckConstraint(_one_of("status", HOLD_STATUSES), name="status"),
+        Index(None, "submission_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=False), primary_key=True)
+    submission_id: Mapped[str] = mapped_column(ForeignKey("submission.submission_id"))
+    build_id: Mapped[str | None] = mapped_column(ForeignKey("build.build_id"))
+    layer: Mapped[str]
+    table_name: Mapped[str]
+    rule: Mapped[str]
+    column_name: Mapped[str | None]
+    observed: Mapped[dict[str, Any]]
+    expected: Mapped[str]
+    message: Mapped[str]
+    status: Mapped[str]
+    held_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class CheckResult(Base):
@@ -266,6 +302,7 @@ class CheckResult(Base):
         CheckConstraint(_one_of("severity", SEVERITIES), name="severity"),
         Index(None, "build_id"),
         Index(None, "checked_at"),
+        Index(None, "layer", "checked_at"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=False), primary_key=True)
@@ -317,5 +354,38 @@ OPS_FRESHNESS = Table(
     Column("stage", Text),
     Column("newest_at", TIMESTAMP(timezone=True)),
     Column("age_seconds", Double),
+    schema="ops",
+)
+
+#: The views ``ops.current_check`` and ``ops.held_submission``: what rules say now.
+OPS_CURRENT_CHECK = Table(
+    "current_check",
+    _VIEWS,
+    Column("layer", Text),
+    Column("table_name", Text),
+    Column("rule", Text),
+    Column("column_name", Text),
+    Column("severity", Text),
+    Column("passed", Boolean),
+    Column("observed", JSONB),
+    Column("expected", Text),
+    Column("message", Text),
+    Column("build_id", Text),
+    Column("checked_at", TIMESTAMP(timezone=True)),
+    schema="ops",
+)
+OPS_HELD_SUBMISSION = Table(
+    "held_submission",
+    _VIEWS,
+    Column("submission_id", Text),
+    Column("submitter", Text),
+    Column("file_type", Text),
+    Column("layer", Text),
+    Column("table_name", Text),
+    Column("rule", Text),
+    Column("observed", JSONB),
+    Column("expected", Text),
+    Column("message", Text),
+    Column("held_at", TIMESTAMP(timezone=True)),
     schema="ops",
 )

@@ -123,6 +123,22 @@ class CheckLine:
 
 
 @dataclass(frozen=True)
+class HeldLine:
+    """One error rule that keeps a held submission out of Silver, with its numbers."""
+
+    submission_id: str
+    submitter: str
+    file_type: str
+    layer: str
+    table_name: str
+    rule: str
+    observed: Mapping[str, Any]
+    expected: str
+    message: str
+    held_at: datetime
+
+
+@dataclass(frozen=True)
 class Stage:
     """When something last reached a stage, and how long ago; None where nothing has yet."""
 
@@ -133,7 +149,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class StatusReport:
-    """Everything ``lakehouse status`` shows. Checks are each rule's latest evaluation."""
+    """Everything ``lakehouse status`` shows. Checks are what each rule says now."""
 
     submissions_by_state: Mapping[str, int]
     submissions: Sequence[SubmissionLine]
@@ -144,6 +160,7 @@ class StatusReport:
     arrived: int
     accepted: int
     quarantined: int
+    held: Sequence[HeldLine]
     waiting_for_silver: int
     last_build: BuildLine | None
     last_publish: PublishLine | None
@@ -188,6 +205,7 @@ def status(engine: Engine, *, newest: int = 20) -> StatusReport:
             arrived=int(balance[0]),
             accepted=int(balance[1]),
             quarantined=int(balance[2]),
+            held=_held(session),
             waiting_for_silver=session.scalar(
                 select(func.count(models.IntegrationQueue.submission_id.distinct()))
             )
@@ -229,26 +247,28 @@ def quarantined(
 
 
 def latest_checks(engine: Engine) -> list[CheckLine]:
-    """Each rule's latest evaluation, failed ones first.
-
-    Of each layer, rules of the build that was checked last count: a rule that is no longer in a
-    suite is not shown for ever.
-    """
+    """What each rule says now (the view ``ops.current_check``), failed ones first."""
     with Session(engine) as session:
         return _latest_checks(session)
 
 
+def held(engine: Engine) -> list[HeldLine]:
+    """What is held now, and by which rules, in the order of registration."""
+    with Session(engine) as session:
+        return _held(session)
+
+
 def errors_of_run(engine: Engine, run_id: str) -> list[str]:
-    """``layer.table rule`` of each error-level rule that failed when this Dagster run checked it."""
+    """``layer.table rule: numbers`` of each error that failed when this Dagster run checked it."""
     check = models.CheckResult
     with Session(engine) as session:
         rows = session.execute(
-            select(check.layer, check.table_name, check.rule)
+            select(check.layer, check.table_name, check.rule, check.message)
             .where(check.run_id == run_id, ~check.passed, check.severity == "error")
             .distinct()
             .order_by(check.layer, check.table_name, check.rule)
         )
-        return [f"{layer}.{table} {rule}" for layer, table, rule in rows]
+        return [f"{layer}.{table} {rule}: {message}" for layer, table, rule, message in rows]
 
 
 def _by_state(session: Session) -> dict[str, int]:
@@ -389,40 +409,26 @@ def _last_publish(session: Session) -> PublishLine | None:
 
 
 def _latest_checks(session: Session) -> list[CheckLine]:
-    check = models.CheckResult
-    newest = (
-        select(check.layer, check.build_id)
-        .distinct(check.layer)
-        .order_by(check.layer, check.id.desc())
-        .subquery()
-    )
-    latest = session.scalars(
-        select(check)
-        .join(
-            newest,
-            (newest.c.layer == check.layer)
-            & newest.c.build_id.is_not_distinct_from(check.build_id),
+    check = models.OPS_CURRENT_CHECK.c
+    rows = session.execute(
+        select(*check).order_by(
+            check.passed,
+            check.severity,
+            check.layer,
+            check.table_name,
+            check.rule,
+            check.column_name,
         )
-        .distinct(check.layer, check.table_name, check.rule, check.column_name)
-        .order_by(check.layer, check.table_name, check.rule, check.column_name, check.id.desc())
     )
-    lines = [
-        CheckLine(
-            layer=one.layer,
-            table_name=one.table_name,
-            rule=one.rule,
-            column_name=one.column_name,
-            severity=one.severity,
-            passed=one.passed,
-            observed=one.observed,
-            expected=one.expected,
-            message=one.message,
-            build_id=one.build_id,
-            checked_at=one.checked_at,
-        )
-        for one in latest
-    ]
-    return sorted(lines, key=lambda line: (line.passed, line.severity))
+    return [CheckLine(**row._asdict()) for row in rows]
+
+
+def _held(session: Session) -> list[HeldLine]:
+    line = models.OPS_HELD_SUBMISSION.c
+    rows = session.execute(
+        select(*line).order_by(line.submission_id, line.layer, line.table_name, line.rule)
+    )
+    return [HeldLine(**row._asdict()) for row in rows]
 
 
 def _freshness(session: Session) -> list[Stage]:

@@ -89,7 +89,7 @@
         {% endif %}
     {% endfor %}
     {#- What an integrated submission held before it was landed again is no longer in Bronze. -#}
-    {% set landed_again = run_query("select count(*) from metadata.public.pending_submission as pending inner join metadata.public.submission as submission on pending.submission_id = submission.submission_id where pending.change = 'added' and submission.in_silver").rows[0][0] > 0 %}
+    {% set landed_again = run_query("select count(*) from metadata.public.pending_submission as pending inner join metadata.public.submission as submission on pending.submission_id = submission.submission_id where pending.change = 'added' and submission.in_silver and submission.landed_at > submission.integrated_at").rows[0][0] > 0 %}
     {% set rebuilds_all = flags.FULL_REFRESH or not tables.any or tables.outdated or landed_again %}
     {% do build_state().update({'rebuilds_all': rebuilds_all}) %}
     {% do run_query('create or replace table memory.scratch.data_issue (table_name varchar, resource_type varchar, resource_id varchar, column_name varchar, reason varchar, submission_id varchar)') %}

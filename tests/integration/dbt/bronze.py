@@ -89,6 +89,7 @@ class Silver:
             for table in (
                 "integration_queue",
                 "check_result",
+                "submission_hold",
                 "build_submission",
                 "build",
                 "submission",
