@@ -97,6 +97,11 @@ def check_view(view: Mapping[str, Any] | str | bytes) -> list[Problem]:
     if tree is not None:
         planned, warnings = problems_of(tree)
         errors = [*errors, *planned]
+    if not errors:
+        try:
+            compile_view(view, source="resources")
+        except SqlOnFhirError as error:
+            errors = [error]
     problems = [_problem(error) for error in errors]
     return [*problems, *(Problem("warning", warning) for warning in warnings)]
 

@@ -15,9 +15,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import duckdb
+
 from sql_on_fhir import boundaries
 from sql_on_fhir.boundaries import quoted
 from sql_on_fhir.definitions import kind_of
+from sql_on_fhir.errors import ViewDefinitionError
 from sql_on_fhir.logical import (
     Arithmetic,
     AsResource,
@@ -269,6 +272,11 @@ class _Writer:
             )
         if _INNER_TYPES.get(kind, "varchar") == type_ and kind != "complex":
             return sql
+        if type_ in ("double", "float", "real"):
+            # The texts NaN and Infinity are no numbers, and JSON cannot say them.
+            return self._let(
+                f"try_cast({sql} as {type_})", lambda v: f"case when isfinite({v}) then {v} end"
+            )
         return f"try_cast({sql} as {type_})"
 
     # rows inside a row
@@ -399,15 +407,18 @@ class _Writer:
         """Primitive text; an object or list in its place gives null.
 
         from_json gives those as JSON text, so text that starts as JSON does is looked up in the
-        resource: a string stands there in quotes, escaped. (Comparing with '[' and '{' is three
-        times faster than LIKE or starts_with, and this is done for every value.)
+        resource: a string stands there in quotes, escaped as to_json does it, or, once json() has
+        read it, whatever escapes the source chose. (Comparing with '[' and '{' is three times
+        faster than LIKE or starts_with, and this is done for every value.)
         """
         self.needs_text = True
         return self._let(
             sql,
             lambda v: (
                 f"case when {v} >= '[' and ({v} < '\\' or {v} >= '{{') and json_valid({v}) "
-                f"and not contains(_text, to_json({v})) then null else {v} end"
+                f"and not contains(_text, to_json({v})) "
+                f"and not contains(cast(json(_text) as varchar), to_json({v})) "
+                f"then null else {v} end"
             ),
         )
 
@@ -428,10 +439,10 @@ class _Writer:
             self.needs_exact_numbers = self.needs_exact_numbers or exact
             text = self._number_text(sql)
             if not exact:
-                return f"try_cast({text} as double)"
+                return _within_range(f"try_cast({text} as double)")
             return self._let(
                 f"trim({text}, '\"')",
-                lambda v: f"case when try_cast({v} as double) is not null then {v} end",
+                lambda v: f"case when isfinite(try_cast({v} as double)) then {v} end",
             )
         if kind == "complex":
             return sql
@@ -760,18 +771,25 @@ class _Writer:
             return f"(coalesce({left}, '') || coalesce({right}, ''))"
         if expr.type == "string":
             return f"({left} || {right})"
+        if {expr.left.kind, expr.right.kind} == {"integer"} and operator != "/":
+            sides = f"cast({left} as hugeint)", f"cast({right} as hugeint)"
+            if operator == "div":
+                return f"try_cast({sides[0]} // nullif({sides[1]}, 0) as bigint)"
+            if operator == "mod":
+                return f"try_cast({sides[0]} % nullif({sides[1]}, 0) as bigint)"
+            return f"try_cast({sides[0]} {operator} {sides[1]} as bigint)"
         if operator == "/":
-            return f"(cast({left} as double) / nullif(cast({right} as double), 0))"
-        if operator == "div":
-            return f"try_cast(trunc(cast({left} as double) / nullif({right}, 0)) as bigint)"
-        if operator == "mod":
-            return f"({left} % nullif({right}, 0))"
-        if expr.type == "integer":
-            return (
-                f"try_cast(cast({left} as hugeint) {operator} cast({right} as hugeint) as bigint)"
-            )
+            return _finite(f"cast({left} as double) / nullif(cast({right} as double), 0)")
+        if operator in ("div", "mod"):
+            sides = _exact_number(left), f"nullif({_exact_number(right)}, 0)"
+            rest = f"{sides[0]} % {sides[1]}"
+            if operator == "mod":
+                return f"cast({rest} as double)"
+            return f"try_cast(round(({sides[0]} - {rest}) / {sides[1]}) as bigint)"
+        if operator == "*":
+            return _finite(f"cast({left} as double) * cast({right} as double)")
         # Binary fractions must not show: 0.1 + 0.2 is 0.3.
-        return f"round(cast({left} as double) {operator} cast({right} as double), 10)"
+        return _finite(f"round(cast({left} as double) {operator} cast({right} as double), 10)")
 
     def _combine(self, expr: Combine) -> str:
         type_ = _INNER_TYPES.get(expr.kind, "varchar")
@@ -845,9 +863,26 @@ class _Writer:
         base = self._sql(expr.base, exact=expr.function == "toString")
         arguments = [self._sql(argument) for argument in expr.arguments]
         template = _CALLS[expr.function]
+        if expr.function in _WITH_PATTERN:
+            if isinstance(expr.arguments[0], Constant):
+                self._check_pattern(str(expr.arguments[0].value))
+            else:
+                template = f"try({template})"
         if "{0}" in template and template.count("{0}") > 1:
             return self._let(base, lambda v: template.format(v, *arguments, *["null"] * 2))
         return template.format(base, *arguments, *["null"] * 2)
+
+    def _check_pattern(self, pattern: str) -> None:
+        """RE2, which DuckDB has, reads less than every regular expression: better said now."""
+        try:
+            duckdb.execute("select regexp_matches('', ?)", [pattern])
+        except duckdb.Error as error:
+            why = str(error).splitlines()[0]
+            raise ViewDefinitionError(
+                f"{pattern!r} is no regular expression that can be used: {why}",
+                view=self.plan.view,
+                where=f"column {self.label!r}",
+            ) from None
 
     def _repeat(self, expr: Repeat) -> str:
         """Breadth first by level, each node with its path of positions; sorted by it at the end.
@@ -900,6 +935,27 @@ class _Writer:
         return f"{self.names[expr.variable]}.{identifier(expr.column)}"
 
 
+def _within_range(sql: str) -> str:
+    """A double; empty where the number is too large for one."""
+    return f"nullif(nullif({sql}, 'infinity'), '-infinity')"
+
+
+def _exact_number(sql: str) -> str:
+    """A double as the decimal that it stands for; FHIRPath's has 8 places at most (N1, Decimal)."""
+    return f"try_cast({sql} as decimal(38, 10))"
+
+
+def _finite(sql: str) -> str:
+    """A double with 15 digits, which are those that it surely has; empty where there is none.
+
+    FHIRPath has neither infinity nor NaN, and 1.1 * 1.1 is 1.21.
+    """
+    return (
+        f"list_transform([{sql}], lambda n: "
+        "case when isfinite(n) then cast(printf('%.15g', n) as double) end)[1]"
+    )
+
+
 def _key(key: str) -> str:
     return key if key.isidentifier() else identifier(key)
 
@@ -917,12 +973,17 @@ def _follows(expr: Expr, item: Variable) -> bool:
     return expr is item
 
 
+_WITH_PATTERN = ("matches", "matchesFull", "replaceMatches")
 _CALLS = {
     "negate": "(- {0})",
     "toString": "cast({0} as varchar)",
     "toInteger": "case when regexp_full_match(cast({0} as varchar), '[+-]?[0-9]+|true|false') "
     "then coalesce(try_cast({0} as bigint), cast(try_cast({0} as boolean) as bigint)) end",
-    "toDecimal": "try_cast({0} as double)",
+    "toDecimal": "case when regexp_full_match(cast({0} as varchar), "
+    r"'[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?|true|false') "
+    "then coalesce("
+    + _within_range("try_cast({0} as double)")
+    + ", cast(try_cast({0} as boolean) as double)) end",
     "toBoolean": "case when lower(cast({0} as varchar)) in "
     "('true', 't', 'yes', 'y', '1', '1.0') then true "
     "when lower(cast({0} as varchar)) in ('false', 'f', 'no', 'n', '0', '0.0') then false end",
@@ -934,8 +995,12 @@ _CALLS = {
     "contains": "contains({0}, {1})",
     "matches": "regexp_matches({0}, {1}, 's')",
     "matchesFull": "regexp_full_match({0}, {1}, 's')",
-    "replace": "replace({0}, {1}, {2})",
-    "replaceMatches": "regexp_replace({0}, {1}, {2}, 'g')",
+    # An empty pattern is found before and after each character.
+    "replace": "case when {1} = '' then regexp_replace({0}, '', replace({2}, '\\', '\\\\'), 'gs') "
+    "else replace({0}, {1}, {2}) end",
+    # $1 is \\1 in DuckDB, and a backslash stands for itself.
+    "replaceMatches": "regexp_replace({0}, {1}, regexp_replace(replace({2}, '\\', '\\\\'), "
+    r"'\$([0-9])', '\\\1', 'g'), 'gs')",
     "indexOf": "(strpos({0}, {1}) - 1)",
     "substring": "case when {1} >= 0 and {1} < length({0}) "
     "then substr({0}, {1} + 1, coalesce({2}, length({0}))) end",
@@ -947,12 +1012,14 @@ _CALLS = {
     "ceiling": "try_cast(ceil({0}) as bigint)",
     "floor": "try_cast(floor({0}) as bigint)",
     "truncate": "try_cast(trunc({0}) as bigint)",
-    "round": "round(cast({0} as double), cast(coalesce({1}, 0) as integer))",
-    "sqrt": "case when {0} >= 0 then sqrt({0}) end",
-    "exp": "exp({0})",
-    "ln": "case when {0} > 0 then ln({0}) end",
-    "log": "case when {0} > 0 and {1} > 0 then ln({0}) / nullif(ln({1}), 0) end",
-    "power": "pow({0}, {1})",
+    "round": "cast(round("
+    + _exact_number("{0}")
+    + ", cast(coalesce({1}, 0) as integer)) as double)",
+    "sqrt": _finite("case when {0} >= 0 then sqrt({0}) end"),
+    "exp": _finite("exp({0})"),
+    "ln": _finite("case when {0} > 0 then ln({0}) end"),
+    "log": _finite("case when {0} > 0 and {1} > 0 then ln({0}) / nullif(ln({1}), 0) end"),
+    "power": _finite("pow({0}, {1})"),
 }
 _WRITERS: dict[type[Expr], Callable[..., str]] = {
     AsResource: _Writer._as_resource,

@@ -5,6 +5,7 @@ Nothing here knows FHIR types or SQL; plan.py gives the tree its types.
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from sql_on_fhir.errors import FhirPathError
 
@@ -112,6 +113,7 @@ _CALENDAR_UNITS = {
     for unit in ("year", "month", "week", "day", "hour", "minute", "second", "millisecond")
     for plural in (unit, f"{unit}s")
 }
+_CLOCK = re.compile(r"(\d\d)(?::(\d\d)(?::(\d\d))?)?")
 _ESCAPES = {"r": "\r", "n": "\n", "t": "\t", "f": "\f"}
 _TOKEN = re.compile(
     r"""
@@ -124,7 +126,8 @@ _TOKEN = re.compile(
   | (?P<integer>\d+)
   | (?P<string>'(?:[^'\\]|\\.)*')
   | (?P<quoted>`(?:[^`\\]|\\.)*`)
-  | (?P<external>%(?:[A-Za-z_][A-Za-z0-9_-]*(?<!-)|`(?:[^`\\]|\\.)*`|'(?:[^'\\]|\\.)*'))
+  | (?P<external>%(?:[A-Za-z_][A-Za-z0-9_]*(?:-[A-Za-z][A-Za-z0-9_]*)*
+        |`(?:[^`\\]|\\.)*`|'(?:[^'\\]|\\.)*'))
   | (?P<this>\$[A-Za-z]+)
   | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
   | (?P<symbol><=|>=|!=|!~|[.\[\](){},|&+\-*/<>=~])
@@ -146,6 +149,23 @@ def parse(path: str) -> Node:
     Raises FhirPathError with the position of the first character that does not fit.
     """
     return _Parser(path).parse()
+
+
+def is_moment(text: str, *, is_time: bool = False) -> bool:
+    """Whether the day and hour of a date, dateTime or time exist: month 13 does not.
+
+    The form is the grammar's part and not looked at.
+    """
+    day, clock = ("", text) if is_time else text.partition("T")[::2]
+    numbers = [int(number) for number in day.split("-") if number]
+    year, month, number = [*numbers, 1, 1, 1][:3] if numbers else (1, 1, 1)
+    found = _CLOCK.match(clock)
+    hour, minute, second = (int(n or 0) for n in found.groups()) if found else (0, 0, 0)
+    try:
+        datetime(year, month, number, hour, minute, second)
+    except ValueError:
+        return False
+    return True
 
 
 def element_names(node: Node) -> set[str]:
@@ -171,7 +191,12 @@ def _unescape(text: str, path: str, at: int) -> str:
             return chr(int(body[1:], 16))
         return _ESCAPES.get(body, body)
 
-    return re.sub(r"\\(u[0-9A-Fa-f]{0,4}|.)", one, text, flags=re.DOTALL)
+    plain = re.sub(r"\\(u[0-9A-Fa-f]{0,4}|.)", one, text, flags=re.DOTALL)
+    try:
+        # Two escapes may be the halves of one character beyond U+FFFF, as in JSON.
+        return plain.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise FhirPathError(r"\u gives half a character", path=path, position=at) from None
 
 
 class _Parser:
@@ -320,17 +345,25 @@ class _Parser:
         if token.kind == "name" and token.text in ("true", "false"):
             self._take()
             return Literal("boolean", token.text, token.at)
-        text = {
-            "string": lambda: _unescape(token.text[1:-1], self.path, token.at),
-            "date": lambda: token.text[1:],
-            "datetime": lambda: token.text[1:],
-            "time": lambda: token.text[2:],
-        }.get(token.kind)
-        if text is not None:
+        if token.kind == "string":
             self._take()
-            kind = "dateTime" if token.kind == "datetime" else token.kind
-            return Literal(kind, text().removesuffix("T"), token.at)
+            return Literal("string", _unescape(token.text[1:-1], self.path, token.at), token.at)
+        if token.kind in ("date", "datetime", "time"):
+            return self._moment()
         return self._invocation(None)
+
+    def _moment(self) -> Node:
+        """`@2020`, `@2020T` (a dateTime known to the year), `@2020-01-01T12:00Z`, `@T12:00`."""
+        token = self._take()
+        if token.kind == "time":
+            text, kind = token.text.removeprefix("@T"), "time"
+        elif token.kind == "datetime":
+            text, kind = token.text.removeprefix("@").removesuffix("T"), "dateTime"
+        else:
+            text, kind = token.text.removeprefix("@"), "date"
+        if not is_moment(text, is_time=kind == "time"):
+            raise self._error(f"there is no such {kind}: {token.text}", token.at)
+        return Literal(kind, text, token.at)
 
     def _number(self) -> Node:
         token = self._take()

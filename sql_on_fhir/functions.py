@@ -319,8 +319,8 @@ class PathPlanner:
             return self._child_of_choice(base, name, node)
         if isinstance(base, Nothing):
             return base
-        if base.type == "Resource" and not isinstance(base, AsResource):
-            base = AsResource("Resource", base.many, base, None, shape=Shape())
+        if base.type == "Resource":
+            return self._child_of_any(base, name, node)
         if base.kind != "complex":
             return self._child_of_primitive(base, name, node)
         if name == "resourceType" and definitions.is_resource(base.type):
@@ -336,6 +336,20 @@ class PathPlanner:
             return self._variant(Choice(base, alias[0]), alias[1])
         self._warn(f"{base.type} has no element {name!r} in FHIR R4: it is always empty")
         return Nothing("string", False)
+
+    def _child_of_any(self, base: Expr, name: str, node: fhirpath.Node) -> Planned:
+        """An element of `contained`, `entry.resource`, …, whose type only the data tells.
+
+        What all resources have is read; another element has a type only in one of them.
+        """
+        common = "DomainResource"
+        if name != "resourceType" and definitions.element(common, name) is None:
+            raise self._error(
+                f"{name!r} is an element of certain resources: say which with "
+                f"ofType(…) before it, as in contained.ofType(Practitioner).{name}",
+                node,
+            )
+        return self._child(AsResource(common, base.many, base, None, shape=Shape()), name, node)
 
     def _field(self, base: Expr, key: str, type_: str, *, repeats: bool) -> Expr:
         kind = kind_of(type_)
@@ -451,6 +465,9 @@ class PathPlanner:
             if isinstance(collection, Nothing):
                 return Constant("boolean", False, False)
             item, collection = self._same_kind(item, collection, node)
+            if not definitions.compatible(item.type, collection.type):
+                no = Constant("boolean", False, False)
+                return Guarded("boolean", False, no, Exists("boolean", False, item))
             return Includes("boolean", False, collection, item)
         left, right = self._one(left, node.left), self._one(right, node.right)
         if operator in ("<", "<=", ">", ">="):
@@ -480,7 +497,8 @@ class PathPlanner:
                 and isinstance(one.value, str)
             ):
                 kind = other.kind if _DATE_TEXT[other.kind].match(one.value) else "dateTime"
-                if not _DATE_TEXT[kind].match(one.value):
+                is_written = _DATE_TEXT[kind].match(one.value)
+                if not is_written or not fhirpath.is_moment(one.value, is_time=kind == "time"):
                     raise self._error(f"{one.value!r} is not a {other.kind}", node)
                 typed = Constant(kind, False, one.value)
                 return (typed, right) if one is left else (left, typed)
@@ -571,7 +589,10 @@ class PathPlanner:
         if base.type == "Resource":
             if not definitions.is_resource(type_):
                 raise self._error(f"{type_} is not a resource type", node)
-            return AsResource(type_, base.many, base, type_, shape=Shape())
+            if type_ == "Resource":
+                return base
+            wanted = type_ if definitions.is_concrete_resource(type_) else None
+            return AsResource(type_, base.many, base, wanted, shape=Shape())
         if type_ in definitions.ancestors(base.type) or kind_of(type_) == base.kind != "complex":
             return base
         self._warn(f"{base.type} is never {type_}")
@@ -672,10 +693,27 @@ class PathPlanner:
         return Not("boolean", False, self._exists(at.base))
 
     def _has_value(self, at: _Invocation) -> Planned:
+        """https://hl7.org/fhir/R4/fhirpath.html#functions: one value, and it is primitive."""
+        if isinstance(at.base, Choice):
+            primitive = [t for t in at.base.element.types if kind_of(t) != "complex"]
+            return self._is_one(self._count_of(at.base, primitive))
+        if isinstance(at.base, Nothing) or at.base.kind == "complex":
+            return Constant("boolean", False, False)
+        return self._is_one(Count("integer", False, at.base))
+
+    @staticmethod
+    def _is_one(count: Expr) -> Expr:
+        return Equal("boolean", False, count, Constant("integer", False, "1"))
+
+    def _get_value(self, at: _Invocation) -> Planned:
+        """https://hl7.org/fhir/R4/fhirpath.html#functions: the value, where there is only one."""
         base = self._base(at)
         if base.kind == "complex":
-            return Constant("boolean", False, False)
-        return self._exists(base)
+            return Nothing("string", False)
+        if isinstance(base, Nothing) or not base.many:
+            return base
+        is_one = self._is_one(Count("integer", False, base))
+        return Guarded(base.type, False, self._pick(base, "first"), is_one)
 
     def _not(self, at: _Invocation) -> Planned:
         base = at.base
@@ -723,15 +761,18 @@ class PathPlanner:
 
     def _count(self, at: _Invocation) -> Planned:
         if isinstance(at.base, Choice):
-            number: Expr = Constant("integer", False, "0")
-            for type_ in at.base.element.types:
-                one = Count("integer", False, self._variant(at.base, type_))
-                number = Arithmetic("integer", False, "+", number, one)
-            return number
+            return self._count_of(at.base, at.base.element.types)
         base = at.base
         if isinstance(base, Nothing):
             return Constant("integer", False, "0")
         return Count("integer", False, base)
+
+    def _count_of(self, choice: Choice, types: Sequence[str]) -> Expr:
+        number: Expr = Constant("integer", False, "0")
+        for type_ in types:
+            one = Count("integer", False, self._variant(choice, type_))
+            number = Arithmetic("integer", False, "+", number, one)
+        return number
 
     def _first(self, at: _Invocation) -> Planned:
         if isinstance(at.base, Choice) and not at.base.base.many:
@@ -823,8 +864,23 @@ class PathPlanner:
         for side in (base, other):
             if side.kind == "complex":
                 raise self._error(f"{name}() needs primitive values, not {side.type}", at.call)
+        if (
+            isinstance(base, Nothing)
+            or isinstance(other, Nothing)
+            or not definitions.compatible(base.type, other.type)
+        ):
+            return self._set_with_nothing(name, base, other)
         many = result != "boolean"
         return SetOperation(result, many, name, base, other)
+
+    def _set_with_nothing(self, name: str, base: Expr, other: Expr) -> Expr:
+        """A set operation between collections that have no value in common."""
+        if name == "exclude":
+            return base
+        if name == "intersect":
+            return Nothing(base.type, False)
+        smaller = base if name == "subsetOf" else other
+        return Not("boolean", False, self._exists(smaller))
 
     def _iif(self, at: _Invocation) -> Planned:
         inner = at.scope
@@ -933,7 +989,28 @@ class PathPlanner:
             else self._typed(argument, at.scope, kind)
             for argument, kind in zip(at.call.arguments, kinds, strict=False)
         ]
+        if name in ("matches", "matchesFull", "replaceMatches"):
+            arguments = self._expression_arguments(arguments, at)
         return Call(result, False, name, base, arguments)
+
+    def _expression_arguments(self, arguments: list[Expr], at: _Invocation) -> list[Expr]:
+        """A regular expression, and the text that replaces what it finds.
+
+        `(?<name>…)` and `${name}` are numbered, so that every dialect reads them alike.
+        """
+        pattern = arguments[0]
+        if not isinstance(pattern, Constant):
+            return arguments
+        numbers: dict[str, int] = {}
+        text = _named_groups(str(pattern.value), numbers)
+        if unsupported := _LOOK_AROUND.search(text):
+            raise self._error(
+                f"{unsupported[0]!r} in a regular expression is not supported", at.call
+            )
+        given: list[Expr] = [replace(pattern, value=text), *arguments[1:]]
+        if len(given) > 1 and isinstance(given[1], Constant):
+            given[1] = replace(given[1], value=_numbered(str(given[1].value), numbers))
+        return given
 
     def _on_number(self, at: _Invocation) -> Planned:
         """https://hl7.org/fhirpath/N1/#math"""
@@ -944,7 +1021,9 @@ class PathPlanner:
         if base.kind not in _NUMBERS:
             raise self._error(f"{name}() needs a number, not {base.type}", at.call)
         arguments = [self._typed(argument, at.scope, "decimal") for argument in at.call.arguments]
-        whole = name in ("ceiling", "floor", "truncate")
+        whole = name in ("ceiling", "floor", "truncate") or (
+            name == "power" and base.kind == "integer" and _is_natural(arguments[0])
+        )
         type_ = "integer" if whole else base.type if name == "abs" else "decimal"
         return Call(type_, False, name, base, arguments)
 
@@ -959,8 +1038,48 @@ class PathPlanner:
         return Call(result, False, at.call.name, base, ())
 
     def _same(self, at: _Invocation) -> Planned:
-        """getValue() and trace(): the input itself."""
+        """trace(): the input itself."""
         return at.base
+
+
+def _is_natural(exponent: Expr) -> bool:
+    return isinstance(exponent, Constant) and str(exponent.value).isdigit()
+
+
+# What finite automata cannot do: looking around, and repeating what a group found.
+_LOOK_AROUND = re.compile(r"\(\?<?[=!]|(?<!\\)(?:\\\\)*\\[1-9]")
+
+
+def _named_groups(pattern: str, numbers: dict[str, int]) -> str:
+    """The pattern with plain groups for named ones; notes the number of each name."""
+    count = 0
+
+    def plain(match: re.Match[str]) -> str:
+        nonlocal count
+        if match["group"] is None:
+            return match[0]
+        count += 1
+        if match["name"] is None:
+            return match[0]
+        numbers[match["name"]] = count
+        return "("
+
+    return _GROUPS.sub(plain, pattern)
+
+
+# Escapes and classes are passed over: a parenthesis in them opens no group.
+_GROUPS = re.compile(
+    r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|(?P<group>\((?!\?)|\(\?P?<(?P<name>[A-Za-z_]\w*)>)",
+    re.DOTALL,
+)
+
+
+def _numbered(substitution: str, numbers: dict[str, int]) -> str:
+    return re.sub(
+        r"\$\{(\w+)\}",
+        lambda match: f"${numbers[match[1]]}" if match[1] in numbers else match[0],
+        substitution,
+    )
 
 
 _Planner = Callable[[PathPlanner, _Invocation], Planned]
@@ -1027,7 +1146,7 @@ _FUNCTIONS: dict[str, tuple[_Planner, int, int]] = {
     "highBoundary": (_P._boundary, 0, 1),
     "getResourceKey": (_P._resource_key, 0, 0),
     "getReferenceKey": (_P._reference_key, 0, 1),
-    "getValue": (_P._same, 0, 0),
+    "getValue": (_P._get_value, 0, 0),
     "trace": (_P._same, 1, 2),
     **{
         name: (_P._on_text, 1 if name == "substring" else len(kinds), len(kinds))

@@ -30,12 +30,6 @@ from sql_on_fhir.logical import (
 )
 from sql_on_fhir.view import ColumnDefinition, Path, Select, View, collect
 
-# Kinds that may stand in one column: union branches, and a declared against an inferred type.
-_COMPATIBLE = (
-    {"integer", "decimal"},
-    {"text", "date", "dateTime", "time"},
-)
-
 
 def plan(view: Mapping[str, Any] | str | bytes | View) -> Plan:
     """The logical plan of a view.
@@ -59,14 +53,6 @@ def problems_of(tree: View) -> tuple[list[SqlOnFhirError], list[str]]:
     return planner.problems, planner.warnings
 
 
-def compatible(left: str, right: str) -> bool:
-    """True where values of two FHIR types can stand in one column."""
-    kinds = {definitions.kind_of(left), definitions.kind_of(right)}
-    if "complex" in kinds:
-        return left == right
-    return len(kinds) == 1 or any(kinds <= family for family in _COMPATIBLE)
-
-
 @dataclass(frozen=True)
 class _Blankable:
     """A scope, and the forEachOrNull item whose absence makes its columns null."""
@@ -83,7 +69,7 @@ class _ViewPlanner:
     def __init__(self, view: View) -> None:
         self.view = view
         self.problems: list[SqlOnFhirError] = []
-        self.warnings: list[str] = []
+        self.warnings: list[str] = list(view.warnings)
         self.names = 0
         self.seen: set[str] = set()
         shape = Shape()
@@ -273,7 +259,7 @@ class _ViewPlanner:
             one.type = other.type
         elif isinstance(other.value, Nothing) and other.definition.type is None:
             return
-        elif not compatible(one.type, other.type):
+        elif not definitions.compatible(one.type, other.type):
             self._note(
                 f"the column {name!r} is {one.type} in the first branch, {other.type} here",
                 where,
@@ -287,7 +273,7 @@ class _ViewPlanner:
         value = self._path(column.path, at.scope, column.type)
         type_ = column.type or value.type
         if not isinstance(value, Nothing):
-            self._check_type(column, value)
+            type_ = self._type_of(column, value)
         if value.many and not column.collection:
             value = self.paths.one(value, f"path {column.path.text}")
         # %rowIndex is 0, not null, in the blank row of its own forEachOrNull.
@@ -296,8 +282,11 @@ class _ViewPlanner:
             value = Present(value.type, value.many, at.blank, value, shape=value.shape)
         return Cell(column, type_, value, zero)
 
-    def _check_type(self, column: ColumnDefinition, value: Expr) -> None:
-        """ "Column Types": complex values need a type, and the type must fit the path."""
+    def _type_of(self, column: ColumnDefinition, value: Expr) -> str:
+        """ "Column Types": complex values need a type, and the type should fit the path.
+
+        Where the declared type is another, the values decide: they would be lost in it.
+        """
         if value.kind == "complex":
             if column.type is None:
                 self._note(
@@ -308,16 +297,16 @@ class _ViewPlanner:
             if value.shape is not None:
                 value.shape.read_whole()
         if column.type is None or column.type == value.type:
-            return
+            return value.type
         wanted = definitions.kind_of(column.type)
         if value.kind == "complex" or wanted == "complex":
-            related = column.type in definitions.ancestors(value.type)
-            fits = related and value.kind == wanted
+            fits = column.type in definitions.ancestors(value.type) and value.kind == wanted
         else:
-            fits = wanted == "text" or compatible(column.type, value.type)
-        if not fits:
-            self._note(
-                f"the column is declared {column.type}, but the path {column.path.text!r} gives "
-                f"{value.type}",
-                column.where,
-            )
+            fits = wanted == "text" or definitions.compatible(column.type, value.type)
+        if fits and (wanted, value.kind) != ("integer", "decimal"):
+            return column.type
+        self.warnings.append(
+            f"{column.where}.type: the column is declared {column.type}, but the path "
+            f"{column.path.text!r} gives {value.type}: it has {value.type}"
+        )
+        return value.type

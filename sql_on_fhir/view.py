@@ -4,6 +4,7 @@ https://sql-on-fhir.org/ig/StructureDefinition-ViewDefinition.html. Paths are pa
 their types are given in plan.py.
 """
 
+import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,63 @@ from sql_on_fhir import definitions, fhirpath
 from sql_on_fhir.errors import FhirPathError, SqlOnFhirError, ViewDefinitionError
 
 _SQL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+# Names as in URLs, which many published views have: usable in SQL, in quotes.
+_HYPHENATED = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+# SUSHI writes the canonical URL of a logical model as the resourceType of its instances.
+_CANONICAL_TYPE = re.compile(r"https?://\S+/StructureDefinition/ViewDefinition(\|\S+)?")
+# The elements of ViewDefinition and of the types around it (Element, BackboneElement, Resource,
+# DomainResource, CanonicalResource, MetadataResource); resourceDefinition belongs to the JSON of
+# additional resources.
+_BACKBONE = frozenset(["id", "extension", "modifierExtension"])
+_VIEW_KEYS = _BACKBONE | frozenset(
+    [
+        "resourceType",
+        "resourceDefinition",
+        "meta",
+        "implicitRules",
+        "language",
+        "text",
+        "contained",
+        "url",
+        "identifier",
+        "version",
+        "versionAlgorithmString",
+        "versionAlgorithmCoding",
+        "name",
+        "title",
+        "status",
+        "experimental",
+        "date",
+        "publisher",
+        "contact",
+        "description",
+        "useContext",
+        "jurisdiction",
+        "purpose",
+        "copyright",
+        "copyrightLabel",
+        "approvalDate",
+        "lastReviewDate",
+        "effectivePeriod",
+        "topic",
+        "author",
+        "editor",
+        "reviewer",
+        "endorser",
+        "relatedArtifact",
+        "resource",
+        "profile",
+        "fhirVersion",
+        "constant",
+        "select",
+        "where",
+    ]
+)
+_SELECT_KEYS = _BACKBONE | {"column", "select", "forEach", "forEachOrNull", "repeat", "unionAll"}
+_COLUMN_KEYS = _BACKBONE | {"path", "name", "description", "collection", "type", "tag"}
+_TAG_KEYS = _BACKBONE | {"name", "value"}
+_CONSTANT_KEYS = _BACKBONE | {"name"}
+_WHERE_KEYS = _BACKBONE | {"path", "description"}
 _TYPE_PREFIX = "http://hl7.org/fhir/StructureDefinition/"
 # ViewDefinition.constant.value[x]
 CONSTANT_TYPES = [
@@ -98,6 +156,7 @@ class View:
     selects: tuple[Select, ...]
     where: tuple[Path, ...] = ()
     constants: Mapping[str, Constant] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def parse_view(view: Mapping[str, Any] | str | bytes) -> View:
@@ -139,6 +198,30 @@ class _Reader:
         name = document.get("name")
         self.name = name if isinstance(name, str) and name else None
         self.problems: list[SqlOnFhirError] = []
+        self.warnings: list[str] = []
+
+    def _warn(self, message: str, where: str) -> None:
+        self.warnings.append(f"{where}: {message}")
+
+    def _known(self, item: Mapping[str, Any], keys: frozenset[str], where: str) -> None:
+        """An unknown key may be what somebody meant by another: it is not passed over.
+
+        `_name` holds the extensions of a primitive `name` (json.html#primitive).
+        """
+        for key in item:
+            is_value = keys is _CONSTANT_KEYS and key.startswith("value")  # judged by itself
+            if key.removeprefix("_") not in keys and not is_value:
+                near = difflib.get_close_matches(key, keys, 1)
+                hint = f"; {near[0]!r} is" if near else ""
+                self._note(f"{key!r} is not an element of a ViewDefinition here{hint}", where)
+
+    def _is_name(self, name: object, where: str) -> bool:
+        """ViewDefinition, invariant sql-name; a hyphen is accepted."""
+        if not isinstance(name, str) or not _HYPHENATED.fullmatch(name):
+            return False
+        if not _SQL_NAME.fullmatch(name):
+            self._warn(f"{name!r} has a hyphen: SQL needs it in quotes", where)
+        return True
 
     def _note(self, message: str, where: str) -> None:
         self.problems.append(ViewDefinitionError(message, view=self.name, where=where))
@@ -150,20 +233,23 @@ class _Reader:
     def view(self) -> View | None:
         document = self.document
         kind = document.get("resourceType", "ViewDefinition")
-        if kind != "ViewDefinition":
+        if isinstance(kind, str) and _CANONICAL_TYPE.fullmatch(kind):
+            self._warn("this is the URL of the type, its name is 'ViewDefinition'", "resourceType")
+        elif kind != "ViewDefinition":
             self._note(f"resourceType is {kind!r}, not 'ViewDefinition'", "resourceType")
+        self._known(document, _VIEW_KEYS, "")
         name = document.get("name")
-        if name is not None and not (isinstance(name, str) and _SQL_NAME.fullmatch(name)):
+        if name is not None and not self._is_name(name, "name"):
             self._note(f"{name!r} is not a name for a table: letters, digits, _", "name")
         resource = document.get("resource")
         if resource is None:
             self._note("resource is missing: it names the FHIR resource type", "resource")
-        elif not isinstance(resource, str) or not definitions.is_resource(resource):
+        elif not isinstance(resource, str) or not definitions.is_concrete_resource(resource):
             self._note(f"{resource!r} is not a resource type of FHIR R4", "resource")
         constants = self._constants()
         filters = tuple(
             path
-            for where, item in self._objects(document, "where", "")
+            for where, item in self._objects(document, "where", "", _WHERE_KEYS)
             for path in self._optional_path(item, "path", where, required=True)
         )
         if "select" not in document or document["select"] == []:
@@ -171,10 +257,11 @@ class _Reader:
         selects = self._selects(document, "select", "")
         if not isinstance(resource, str):
             return None
-        return View(self.name or "view", resource, selects, filters, constants)
+        warnings = tuple(self.warnings)
+        return View(self.name or "view", resource, selects, filters, constants, warnings)
 
     def _objects(
-        self, parent: Mapping[str, Any], key: str, where: str
+        self, parent: Mapping[str, Any], key: str, where: str, keys: frozenset[str]
     ) -> Iterator[tuple[str, Mapping[str, Any]]]:
         place = f"{where}.{key}" if where else key
         items = parent.get(key, [])
@@ -183,6 +270,7 @@ class _Reader:
             return
         for number, item in enumerate(items):
             if isinstance(item, Mapping):
+                self._known(item, keys, f"{place}[{number}]")
                 yield f"{place}[{number}]", item
             else:
                 self._note("this is not an object", f"{place}[{number}]")
@@ -210,9 +298,9 @@ class _Reader:
 
     def _constants(self) -> dict[str, Constant]:
         constants: dict[str, Constant] = {}
-        for where, item in self._objects(self.document, "constant", ""):
+        for where, item in self._objects(self.document, "constant", "", _CONSTANT_KEYS):
             name = item.get("name")
-            if not (isinstance(name, str) and _SQL_NAME.fullmatch(name)):
+            if not isinstance(name, str) or not self._is_name(name, f"{where}.name"):
                 self._note(f"{name!r} is not a name for a constant: letters, digits, _", where)
                 continue
             if name in constants:
@@ -237,7 +325,7 @@ class _Reader:
             allowed = ", ".join(sorted(types))
             self._note(f"{values[0]} is not allowed for a constant; allowed: {allowed}", where)
             return None
-        value = item[values[0]]
+        value = self._number(item[values[0]], type_, f"{where}.{values[0]}")
         kind = definitions.kind_of(type_)
         fits = {
             "boolean": isinstance(value, bool),
@@ -245,14 +333,26 @@ class _Reader:
             "decimal": isinstance(value, int | float) and not isinstance(value, bool),
         }.get(kind, isinstance(value, str))
         if fits and type_ in _DATE_FORMS:
-            fits = re.fullmatch(_DATE_FORMS[type_], value) is not None
+            fits = re.fullmatch(_DATE_FORMS[type_], value) is not None and fhirpath.is_moment(
+                value, is_time=type_ == "time"
+            )
         if not fits:
             self._note(f"the constant %{name}: {value!r} is not a {type_}", where)
             return None
         return Constant(name, type_, value if isinstance(value, bool) else str(value))
 
+    def _number(self, value: Any, type_: str, where: str) -> Any:
+        """A number that the view gives as text, which JSON must not, is accepted as that number."""
+        kind = definitions.kind_of(type_)
+        pattern = {"integer": r"-?\d+", "decimal": r"-?\d+(\.\d+)?"}.get(kind)
+        if pattern is None or not isinstance(value, str) or not re.fullmatch(pattern, value):
+            return value
+        self._warn(f"{value!r} is text: a {type_} is written without quotes", where)
+        return int(value) if kind == "integer" else float(value)
+
     def _selects(self, parent: Mapping[str, Any], key: str, where: str) -> tuple[Select, ...]:
-        return tuple(self._select(item, at) for at, item in self._objects(parent, key, where))
+        items = self._objects(parent, key, where, _SELECT_KEYS)
+        return tuple(self._select(item, at) for at, item in items)
 
     def _select(self, item: Mapping[str, Any], where: str) -> Select:
         given = [key for key in ("forEach", "forEachOrNull", "repeat") if key in item]
@@ -269,7 +369,7 @@ class _Reader:
             where,
             tuple(
                 column
-                for at, definition in self._objects(item, "column", where)
+                for at, definition in self._objects(item, "column", where, _COLUMN_KEYS)
                 for column in self._column(definition, at)
             ),
             for_each[0] if for_each else None,
@@ -296,7 +396,7 @@ class _Reader:
 
     def _column(self, item: Mapping[str, Any], where: str) -> list[ColumnDefinition]:
         name = item.get("name")
-        if not (isinstance(name, str) and _SQL_NAME.fullmatch(name)):
+        if not self._is_name(name, f"{where}.name"):
             self._note(f"{name!r} is not a column name: a letter, then letters, digits, _", where)
         collection = item.get("collection", False)
         if not isinstance(collection, bool):
@@ -308,7 +408,8 @@ class _Reader:
         if type_ is not None:
             type_ = type_.removeprefix(_TYPE_PREFIX)
             if definitions.lookup(type_) is None:
-                self._note(f"{type_!r} is not a type of FHIR R4", f"{where}.type")
+                self._warn(f"{type_!r} is not a type of FHIR R4: the path says it", f"{where}.type")
+                type_ = None
         paths = self._optional_path(item, "path", where, required=True)
         if not paths or not isinstance(name, str):
             return []
@@ -327,7 +428,7 @@ class _Reader:
 
     def _sql_type(self, item: Mapping[str, Any], where: str) -> str | None:
         """The `ansi/type` tag (ViewDefinition, 'Type Hinting with Tags')."""
-        for _, tag in self._objects(item, "tag", where):
+        for _, tag in self._objects(item, "tag", where, _TAG_KEYS):
             if tag.get("name") == "ansi/type" and isinstance(tag.get("value"), str):
                 return str(tag["value"])
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from decimal import Decimal
 from enum import StrEnum
@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from lakehouse.cli.console import console, errors_console, table
 from lakehouse.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
+
+    from sql_on_fhir import Problem
 
 _BATCH_ROWS = 10_000
 
@@ -51,7 +54,7 @@ def run(
     """Run one view over files and print its rows."""
     import duckdb
 
-    from sql_on_fhir import SqlOnFhirError
+    from sql_on_fhir import SqlOnFhirError, compile_view
     from sql_on_fhir.run import run_view
 
     for file in files or []:
@@ -59,10 +62,11 @@ def run(
             raise ConfigurationError("There is no such file.", hint=f"Check the path: {file}")
     paths: list[Path | str] = ["-" if str(file) == "-" else file for file in files or [Path("-")]]
     try:
-        relation = run_view(json.loads(view.read_text(encoding="utf-8")), paths)
-        _write(relation, format_, output)
-    except (SqlOnFhirError, json.JSONDecodeError, duckdb.Error) as error:
-        errors_console.print(f"[bold red]{type(error).__name__}[/]: {error}", markup=True)
+        text = view.read_text(encoding="utf-8")
+        _warn(compile_view(text, source="resources").warnings)
+        _write(run_view(text, paths), format_, output)
+    except (SqlOnFhirError, duckdb.Error) as error:
+        errors_console.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
         raise typer.Exit(1) from None
 
 
@@ -84,13 +88,15 @@ def compile_(
     try:
         if view is not None:
             text = view.read_text(encoding="utf-8")
-            sys.stdout.write(compile_view(text, source=source).sql + "\n")
+            compiled = compile_view(text, source=source)
+            _warn(compiled.warnings)
+            sys.stdout.write(compiled.sql + "\n")
             return
         from lakehouse.views import compile_views
 
         changed = compile_views(check=check)
     except SqlOnFhirError as error:
-        errors_console.print(f"[bold red]{type(error).__name__}[/]: {error}")
+        errors_console.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
         raise typer.Exit(1) from None
     for path in changed:
         console.print(f"   {'differs' if check else 'written'}: {path}")
@@ -102,23 +108,35 @@ def compile_(
 def check(
     folder: Annotated[Path, typer.Argument(exists=True, help="A folder of ViewDefinitions.")],
 ) -> None:
-    """Say everything that is wrong with each view of a folder."""
+    """Say everything that is wrong with each view of a folder; warnings alone do not fail."""
     from sql_on_fhir import check_view
 
     files = sorted(folder.rglob("*.json")) if folder.is_dir() else [folder]
     bad = 0
     for file in files:
-        try:
-            problems = [str(problem) for problem in check_view(file.read_text(encoding="utf-8"))]
-        except json.JSONDecodeError as error:
-            problems = [f"not JSON: line {error.lineno}, column {error.colno}: {error.msg}"]
-        bad += bool(problems)
-        console.print(f"{'[red]✗[/]' if problems else '[green]✓[/]'} {file}")
+        problems = check_view(file.read_text(encoding="utf-8"))
+        is_bad = any(problem.severity == "error" for problem in problems)
+        bad += is_bad
+        console.print(f"{'[red]✗[/]' if is_bad else '[green]✓[/]'} {escape(str(file))}")
         for problem in problems:
-            console.print(f"    {problem}", markup=False)
-    console.print(f"{len(files)} view(s), {bad} with problems.")
+            console.print(f"    {_described(problem)}", markup=False)
+    console.print(f"{len(files)} view(s), {bad} with errors.")
     if bad:
         raise typer.Exit(1)
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        errors_console.print(f"warning: {warning}", markup=False)
+
+
+def _described(problem: Problem) -> str:
+    """One line: severity, place in the view, message, place in the path."""
+    place = f"{problem.where}: " if problem.where else ""
+    path = ""
+    if problem.path is not None and problem.position is not None:
+        path = f", in the path {problem.path!r} at character {problem.position + 1}"
+    return f"{problem.severity}: {place}{problem.message}{path}"
 
 
 def _write(relation: DuckDBPyRelation, format_: Format, output: Path | None) -> None:

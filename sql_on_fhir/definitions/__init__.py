@@ -35,6 +35,11 @@ TEXT_TYPES = frozenset(
     ]
 )
 PRIMITIVES = frozenset(_KINDS) | TEXT_TYPES
+# Kinds that may stand in one column: union branches, and a declared against an inferred type.
+_COMPATIBLE = (
+    {"integer", "decimal"},
+    {"text", "date", "dateTime", "time"},
+)
 _LATER_BASES = {"integer64": "Element"}
 
 
@@ -69,6 +74,14 @@ def kind_of(type_name: str) -> str:
     return _KINDS.get(type_name, "complex")
 
 
+def compatible(left: str, right: str) -> bool:
+    """True where values of two FHIR types can stand in one column."""
+    kinds = {kind_of(left), kind_of(right)}
+    if "complex" in kinds:
+        return left == right
+    return len(kinds) == 1 or any(kinds <= family for family in _COMPATIBLE)
+
+
 def choice_key(name: str, type_name: str) -> str:
     """The JSON key of a choice element: ('value', 'Quantity') -> 'valueQuantity'."""
     return name + type_name[:1].upper() + type_name[1:]
@@ -101,6 +114,11 @@ def is_resource(type_name: str) -> bool:
     """True for a resource type, abstract ones included."""
     found = lookup(type_name)
     return found is not None and found.kind == "resource"
+
+
+def is_concrete_resource(type_name: str) -> bool:
+    """True for the type of a resource that there can be: not for Resource and DomainResource."""
+    return is_resource(type_name) and type_name not in ("Resource", "DomainResource")
 
 
 def ancestors(type_name: str) -> Iterator[str]:

@@ -21,5 +21,5 @@ def test_case(case: Case, con: duckdb.DuckDBPyConnection) -> None:
 
 def test_the_suite_is_complete() -> None:
     found = list(cases())
-    assert len(found) == 132
+    assert len(found) == 144
     assert sum(bool(case.test.get("expectError")) for case in found) == 11

@@ -17,7 +17,7 @@ with viewed as (
     matching as (
       select *
       from parsed
-      where coalesce(len(list_filter(list_transform(list_filter(list_transform(_resource.content, lambda e_3: e_3.attachment), lambda e_4: e_4 is not null), lambda e_5: list_transform([from_json(e_5, '{"data":"VARCHAR"}').data], lambda v_6: case when v_6 >= '[' and (v_6 < '\' or v_6 >= '{') and json_valid(v_6) and not contains(_text, to_json(v_6)) then null else v_6 end)[1]), lambda e_7: e_7 is not null)) > 0, false)
+      where coalesce(len(list_filter(list_transform(list_filter(list_transform(_resource.content, lambda e_3: e_3.attachment), lambda e_4: e_4 is not null), lambda e_5: list_transform([from_json(e_5, '{"data":"VARCHAR"}').data], lambda v_6: case when v_6 >= '[' and (v_6 < '\' or v_6 >= '{') and json_valid(v_6) and not contains(_text, to_json(v_6)) and not contains(cast(json(_text) as varchar), to_json(v_6)) then null else v_6 end)[1]), lambda e_7: e_7 is not null)) > 0, false)
     ),
 
     firsts as (
@@ -28,12 +28,12 @@ with viewed as (
     )
 
     select
-      case when _resource.id >= '[' and (_resource.id < '\' or _resource.id >= '{') and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) then null else _resource.id end as "resource_id",
-      case when _resource.subject.reference >= '[' and (_resource.subject.reference < '\' or _resource.subject.reference >= '{') and json_valid(_resource.subject.reference) and not contains(_text, to_json(_resource.subject.reference)) then null else _resource.subject.reference end as "patient_reference",
-      case when _first_context_encounter.reference >= '[' and (_first_context_encounter.reference < '\' or _first_context_encounter.reference >= '{') and json_valid(_first_context_encounter.reference) and not contains(_text, to_json(_first_context_encounter.reference)) then null else _first_context_encounter.reference end as "encounter_reference",
-      case when _resource.context.period.start >= '[' and (_resource.context.period.start < '\' or _resource.context.period.start >= '{') and json_valid(_resource.context.period.start) and not contains(_text, to_json(_resource.context.period.start)) then null else _resource.context.period.start end as "noted_at",
-      case when _resource.date >= '[' and (_resource.date < '\' or _resource.date >= '{') and json_valid(_resource.date) and not contains(_text, to_json(_resource.date)) then null else _resource.date end as "dated_at",
-      case when _resource.status >= '[' and (_resource.status < '\' or _resource.status >= '{') and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) then null else _resource.status end as "status",
+      case when _resource.id >= '[' and (_resource.id < '\' or _resource.id >= '{') and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) and not contains(cast(json(_text) as varchar), to_json(_resource.id)) then null else _resource.id end as "resource_id",
+      case when _resource.subject.reference >= '[' and (_resource.subject.reference < '\' or _resource.subject.reference >= '{') and json_valid(_resource.subject.reference) and not contains(_text, to_json(_resource.subject.reference)) and not contains(cast(json(_text) as varchar), to_json(_resource.subject.reference)) then null else _resource.subject.reference end as "patient_reference",
+      case when _first_context_encounter.reference >= '[' and (_first_context_encounter.reference < '\' or _first_context_encounter.reference >= '{') and json_valid(_first_context_encounter.reference) and not contains(_text, to_json(_first_context_encounter.reference)) and not contains(cast(json(_text) as varchar), to_json(_first_context_encounter.reference)) then null else _first_context_encounter.reference end as "encounter_reference",
+      case when _resource.context.period.start >= '[' and (_resource.context.period.start < '\' or _resource.context.period.start >= '{') and json_valid(_resource.context.period.start) and not contains(_text, to_json(_resource.context.period.start)) and not contains(cast(json(_text) as varchar), to_json(_resource.context.period.start)) then null else _resource.context.period.start end as "noted_at",
+      case when _resource.date >= '[' and (_resource.date < '\' or _resource.date >= '{') and json_valid(_resource.date) and not contains(_text, to_json(_resource.date)) and not contains(cast(json(_text) as varchar), to_json(_resource.date)) then null else _resource.date end as "dated_at",
+      case when _resource.status >= '[' and (_resource.status < '\' or _resource.status >= '{') and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) and not contains(cast(json(_text) as varchar), to_json(_resource.status)) then null else _resource.status end as "status",
       coalesce(list_transform(list_filter(list_transform(_resource.content, lambda e_12: e_12.attachment), lambda e_13: e_13 is not null), lambda e_14: try_cast(e_14 as json)), cast([] as json[])) as "attachments",
       "submission_id",
       "source_file",

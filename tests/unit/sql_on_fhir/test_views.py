@@ -201,6 +201,32 @@ def test_text_that_looks_like_json_stays_text() -> None:
     assert rows_of(view, patient) == [(texts,)]
 
 
+def test_json_inside_a_string_is_kept_whatever_its_escapes() -> None:
+    patient = (
+        r'{"resourceType": "Patient", "name": [{"text": "[\"caf\u00e9\"]"},'
+        r' {"text": "{\"url\":\"http:\/\/x\"}"}, {"text": "\u005b\u0031]"},'
+        r' {"text": {"caf\u00e9": 1}}, {"text": ["x\/y"]}]}'
+    )
+    kept = ['["café"]', '{"url":"http://x"}', "[1]"]
+    assert rows_of(column("name.text", collection=True), patient) == [(kept,)]
+
+
+@pytest.mark.parametrize("hint", ["DOUBLE", "REAL", "FLOAT"])
+def test_no_column_holds_nan_or_infinity(hint: str) -> None:
+    patient = (
+        '{"resourceType": "Patient", "gender": "NaN", "language": "Infinity",'
+        ' "extension": [{"url": "u", "valueDecimal": 1e400}]}'
+    )
+    view = column("gender", tag=[{"name": "ansi/type", "value": hint}])
+    view["select"][0]["column"] += [
+        {"name": "l", "path": "language", "tag": [{"name": "ansi/type", "value": hint}]},
+        {"name": "e", "path": "extension.value.ofType(decimal)"},
+        {"name": "n", "path": "gender.toDecimal()"},
+        {"name": "s", "path": "extension.value.ofType(decimal) * 2"},
+    ]
+    assert rows_of(view, patient) == [(None,) * 5]
+
+
 def test_what_is_not_json_is_passed_over() -> None:
     assert (
         rows_of(VIEW, '{"resourceType": "Patient", ', "", "[]", '"Patient"', PATIENTS[1])
@@ -237,7 +263,6 @@ def test_every_problem_is_reported_with_its_place() -> None:
         "select[0]",
         "select[0].column[0]",
         "select[0].column[1].path",
-        "select[0].column[1].type",
         "select[1]",
         "select[2].repeat",
         "select[2].column[0]",
@@ -264,21 +289,22 @@ def test_a_good_view_has_no_problems() -> None:
         ({"name": "1 table"}, "not a name"),
         ({"resourceType": "Patient"}, "resourceType"),
         ({"constant": [{"name": "c", "valueQuantity": {}}]}, "not allowed"),
-        ({"constant": [{"name": "c", "valueInteger": "1"}]}, "is not a integer"),
+        ({"constant": [{"name": "c", "valueInteger": "one"}]}, "is not a integer"),
+        ({"constant": [{"name": "c", "valueDate": "2020-02-30"}]}, "is not a date"),
+        ({"resource": "DomainResource"}, "not a resource type"),
+        ({"wher": [{"path": "active"}]}, "'where' is"),
+        ({"select": [{"columns": [], **VIEW["select"][0]}]}, "'column' is"),
+        ({"select": [{"where": [], **VIEW["select"][0]}]}, "'where' is not an element"),
+        (column("id", nmae="x"), "'name' is"),
+        (column("id", tag=[{"code": "x"}]), "'code' is not an element"),
+        ({"where": [{"path": "active", "not": True}]}, "'not' is not an element"),
+        (column("gender.matches('(a')"), "no regular expression"),
         ({"constant": [{"name": "c", "valueDate": "20-1"}]}, "is not a date"),
         ({"constant": [{"name": "c", "valueCode": "a", "valueString": "b"}]}, "exactly one"),
         ({"constant": [{"name": "c", "valueCode": "a"}] * 2}, "twice"),
         (
             {"select": [{"column": [{"name": "a", "path": "id"}, {"name": "A", "path": "id"}]}]},
             "twice",
-        ),
-        (
-            {"select": [{"column": [{"name": "a", "path": "active", "type": "date"}]}]},
-            "declared date",
-        ),
-        (
-            {"select": [{"column": [{"name": "a", "path": "id", "type": "integer"}]}]},
-            "declared integer",
         ),
         (
             {"select": [{"column": [{"name": "a", "path": "id", "collection": "yes"}]}]},
@@ -304,6 +330,84 @@ def test_a_broken_view_is_refused(change: dict[str, Any], word: str) -> None:
     with pytest.raises(ViewDefinitionError, match=word):
         compile_view(view, source="t")
     assert any(word in problem.message for problem in check_view(view))
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (
+            {
+                "resourceType": "http://hl7.org/fhir/uv/sql-on-fhir/StructureDefinition/"
+                "ViewDefinition"
+            },
+            "resourceType: this is the URL",
+        ),
+        ({"name": "patient-names"}, "name: 'patient-names' has a hyphen"),
+        ({"constant": [{"name": "c", "valueInteger": "1"}]}, "text: a integer"),
+        (column("active", type="date"), "declared date"),
+        (column("id", type="integer"), "declared integer"),
+        (column("id", type="name"), "'name' is not a type"),
+    ],
+)
+def test_what_published_views_have_is_accepted_with_a_warning(
+    change: dict[str, Any], word: str
+) -> None:
+    view = {**copy.deepcopy(VIEW), **change}
+    assert any(word in warning for warning in compile_view(view, source="t").warnings)
+    assert {problem.severity for problem in check_view(view)} == {"warning"}
+
+
+def test_everything_that_the_logical_model_has_is_known() -> None:
+    view = {
+        **column("id", description="x", extension=[], _type={"id": "t"}),
+        "id": "v",
+        "meta": {"profile": ["x"]},
+        "text": "written by hand",
+        "url": "http://example.org/v",
+        "title": "V",
+        "status": "draft",
+        "_status": {"extension": []},
+        "contact": [],
+        "useContext": [],
+        "extension": [],
+        "fhirVersion": ["4.0.1"],
+        "resourceDefinition": "http://hl7.org/fhir/uv/sql-on-fhir/StructureDefinition/x",
+        "where": [{"path": "true", "description": "all"}],
+    }
+    assert check_view(view) == []
+
+
+def test_a_column_of_another_declared_type_keeps_its_values() -> None:
+    patient = {"resourceType": "Patient", "id": "a", "active": True, "name": [{"text": "N"}]}
+    assert rows_of(column("active", type="date"), patient) == [(True,)]
+    assert rows_of(column("id", type="integer"), patient) == [("a",)]
+    assert rows_of(column("active", type="string"), patient) == [("true",)]
+    assert json.loads(rows_of(column("name", type="string"), patient)[0][0]) == {"text": "N"}
+    assert rows_of(column("name.text", type="HumanName"), patient) == [("N",)]
+    observation = {"resourceType": "Observation", "valueQuantity": {"value": 2.5}}
+    view = column("value.ofType(Quantity).value", type="integer")
+    assert rows_of({**view, "resource": "Observation"}, observation) == [(2.5,)]
+
+
+def test_a_column_with_a_hyphen_can_be_read() -> None:
+    view = {
+        "resource": "Patient",
+        "constant": [{"name": "the-use", "valueCode": "usual"}],
+        "select": [
+            {"column": [{"name": "patient-id", "path": "id"}]},
+            {
+                "unionAll": [
+                    {
+                        "forEach": "name.where(use = %the-use)",
+                        "column": [{"name": "family-name", "path": "family"}],
+                    },
+                    {"column": [{"name": "family-name", "path": "gender"}]},
+                ]
+            },
+        ],
+    }
+    patient = {"resourceType": "Patient", "id": "a", "name": [{"use": "usual", "family": "F"}]}
+    assert rows_of(view, patient) == [("a", "F"), ("a", None)]
 
 
 def test_text_that_is_not_json_is_refused() -> None:
