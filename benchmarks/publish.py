@@ -144,7 +144,7 @@ def measure(
                 f"select {columns}, {number}::int as repeat from range({rows}) t(i)"
             )
             width = len(con.execute("from lake.marts.counts limit 0").description or ())
-            build_id = checked_build(engine)
+            build_id = checked_build(engine, lake.snapshot_id(con))
             started = time.perf_counter()
             report = publish(
                 settings, engine, build_id=build_id, run_id=None, actor="benchmark", con=con
@@ -153,10 +153,11 @@ def measure(
     return min(runs, key=lambda run: run.seconds)
 
 
-def checked_build(engine: Engine) -> str:
-    """A build that passed a check, which is what may be published."""
+def checked_build(engine: Engine, snapshot: int) -> str:
+    """A build whose Gold is in this snapshot and passed a check, which is what may be published."""
     build = builds.start_build(engine, full_refresh=True, run_id=None, actor="benchmark")
     builds.finish_build(engine, build.build_id, "succeeded", 1)
+    builds.record_gold(engine, build.build_id, snapshot, actor="benchmark")
     rule = rules("gold")[0]
     store(
         engine,

@@ -262,9 +262,16 @@ def append(
 
 
 @contextmanager
-def layer_lock(settings: Settings, *layers: str) -> Iterator[None]:
-    """Hold the writers' lock of whole layers, as dbt does while it builds them."""
-    with _advisory_lock(settings, [f"{layer}.*" for layer in layers]):
+def layer_lock(settings: Settings, *layers: str, reads: Sequence[str] = ()) -> Iterator[None]:
+    """Hold the writers' lock of whole layers, as dbt does while it builds them.
+
+    Nobody builds the layers in ``reads`` meanwhile; others may read them too.
+    """
+    with _advisory_lock(
+        settings,
+        [f"{layer}.*" for layer in layers],
+        shared=[f"{layer}.*" for layer in reads],
+    ):
         yield
 
 
@@ -293,13 +300,11 @@ def _advisory_lock(
     settings: Settings, names: Iterable[str], *, shared: Iterable[str] = ()
 ) -> Iterator[None]:
     """Session-level advisory locks, taken in sorted order so that two writers cannot deadlock."""
+    wanted = dict.fromkeys(shared, "select pg_advisory_lock_shared(%s, hashtext(%s))")
+    wanted |= dict.fromkeys(names, "select pg_advisory_lock(%s, hashtext(%s))")
     with psycopg.connect(settings.libpq_url("ducklake"), autocommit=True) as connection:
-        for name in sorted(set(shared)):
-            connection.execute(
-                "select pg_advisory_lock_shared(%s, hashtext(%s))", [_LOCK_SPACE, name]
-            )
-        for name in sorted(set(names)):
-            connection.execute("select pg_advisory_lock(%s, hashtext(%s))", [_LOCK_SPACE, name])
+        for name in sorted(wanted):
+            connection.execute(wanted[name], [_LOCK_SPACE, name])
         yield  # closing the connection releases the locks, also when this process is killed
 
 

@@ -8,7 +8,7 @@ from lakehouse.settings import Settings
 from orchestration.instance import open_instance
 
 #: The daemons that take a drop from the inbox to the marts.
-_NEEDED = ("SENSOR", "QUEUED_RUN_COORDINATOR", "ASSET")
+_NEEDED = ("SENSOR", "QUEUED_RUN_COORDINATOR")
 #: A beat comes every thirty seconds. Dagster itself calls a daemon ill after half an hour only, which
 #: is for alerts; whoever waits for its work must know sooner.
 TOLERANCE_SECONDS = 120.0

@@ -19,9 +19,7 @@ def asset_key(node: Mapping[str, Any]) -> dg.AssetKey:
     return dg.AssetKey([node["schema"], node.get("identifier") or node["name"]])
 
 
-def asset_specs(
-    manifest: Manifest, *layers: str, condition: dg.AutomationCondition[Any]
-) -> list[dg.AssetSpec]:
+def asset_specs(manifest: Manifest, *layers: str) -> list[dg.AssetSpec]:
     """The models of ``layers``, each after those it builds on: a step has to yield them so."""
     found = {
         asset_key(node): (unique_id, node)
@@ -34,7 +32,7 @@ def asset_specs(
     order = TopologicalSorter(
         {key: sorted(above & set(found)) for key, above in sorted(parents.items())}
     ).static_order()
-    return [_spec(key, found[key][1], parents[key], condition) for key in order]
+    return [_spec(key, found[key][1], parents[key]) for key in order]
 
 
 def test_specs(manifest: Manifest, assets: list[dg.AssetSpec]) -> dict[str, dg.AssetCheckSpec]:
@@ -77,12 +75,7 @@ def _parents(manifest: Manifest, unique_id: str) -> Iterator[dg.AssetKey]:
             yield asset_key(node)
 
 
-def _spec(
-    key: dg.AssetKey,
-    node: Mapping[str, Any],
-    parents: set[dg.AssetKey],
-    condition: dg.AutomationCondition[Any],
-) -> dg.AssetSpec:
+def _spec(key: dg.AssetKey, node: Mapping[str, Any], parents: set[dg.AssetKey]) -> dg.AssetSpec:
     columns = [
         dg.TableColumn(name, column.get("data_type") or "", description=column.get("description"))
         for name, column in node["columns"].items()
@@ -95,6 +88,5 @@ def _spec(
         kinds={"dbt", "duckdb", "ducklake"},
         description=node.get("description") or None,
         code_version=node["checksum"]["checksum"],
-        automation_condition=condition,
         metadata={"dagster/column_schema": dg.TableSchema(columns=columns)} if columns else {},
     )

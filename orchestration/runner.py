@@ -13,13 +13,14 @@ import dagster as dg
 import quality
 from lakehouse import lake
 from lakehouse.errors import BuildError, LakehouseError, QualityError
-from lakehouse.metadata import builds, publishes, submissions
+from lakehouse.metadata import submissions, work
 from lakehouse.platform import Platform
 from lakehouse.progress import report
 from orchestration import presence
 from orchestration.definitions import defs
 from orchestration.instance import open_instance
 from orchestration.vocabulary import SUBMISSIONS
+from publishing import reconcile
 
 #: Dagster's own lines are for its UI; the terminal shows lakehouse.progress instead.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -43,12 +44,17 @@ def run_pending(platform: Platform, *, full_refresh: bool = False) -> PipelineRu
     """
     done = PipelineRun()
     with lake.kept_open(platform.settings), open_instance(platform.settings) as instance:
+        if work.pending(platform.engine).switch_unfinished:
+            reconcile(platform.settings, platform.engine, actor="lakehouse run")
         _execute(instance, "intake", done)
-        if full_refresh or submissions.staged(platform.engine) or needs_build(platform):
+        if full_refresh or work.pending(platform.engine):
             quality.warm_up()  # Great Expectations gets ready beside landing and dbt
         land_staged(platform, instance, done)
-        if full_refresh or needs_build(platform):
+        waiting = work.pending(platform.engine)
+        if full_refresh or waiting.build:
             _execute(instance, "build", done, tags=_build_tags(full_refresh))
+        elif waiting.publish:
+            _execute(instance, "publish", done)
         if done.failed:
             raise BuildError(
                 f"{len(done.failed)} submission(s) could not be landed; the others are done.",
@@ -81,11 +87,6 @@ def run_job(platform: Platform, job: str, *, full_refresh: bool = False) -> Pipe
     with lake.kept_open(platform.settings), open_instance(platform.settings) as instance:
         _execute(instance, job, done, tags=_build_tags(full_refresh))
     return done
-
-
-def needs_build(platform: Platform) -> bool:
-    """Whether Silver has something to take in, or what it took in is not published yet."""
-    return bool(builds.pending(platform.engine)) or publishes.behind(platform.engine)
 
 
 def _build_tags(full_refresh: bool) -> dict[str, str]:

@@ -25,17 +25,6 @@ ACTIVE_STATUSES = [
     dg.DagsterRunStatus.CANCELING,
 ]
 
-#: Fifty landed drops cost one build: wait until no landing is running, then run once.
-AFTER_LANDINGS = (
-    (
-        dg.AutomationCondition.any_deps_updated() & ~dg.AutomationCondition.any_deps_in_progress()
-    ).since(dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated())
-    & ~dg.AutomationCondition.in_progress()
-).with_label("after_landings")
-
-#: Follow the layer above as soon as it is new and whole.
-AFTER_UPSTREAM = dg.AutomationCondition.eager().with_label("after_upstream")
-
 #: Once everything above it is there, and again when its own code changes; not with the data.
 WHEN_MISSING_OR_CHANGED = (
     (

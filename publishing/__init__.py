@@ -1,7 +1,8 @@
 """Publishing: the lake's marts, copied to where dashboards read them.
 
 :func:`publish` builds the next publication beside the current one and re-points readers in one
-transaction; :func:`rollback` points them back; :func:`verify` compares counts with the lake;
+transaction; :func:`rollback` points them back; :func:`verify` compares what readers see with what
+they should see; :func:`reconcile` corrects the record after a publisher that died;
 :func:`forget_earlier` drops what is kept for rollback. What goes into the marts is dbt's business,
 not this package's.
 """
@@ -15,6 +16,7 @@ from publishing.publisher import (
     VerifyReport,
     forget_earlier,
     publish,
+    reconcile,
     rollback,
     verify,
 )
@@ -29,6 +31,7 @@ __all__ = [
     "VerifyReport",
     "forget_earlier",
     "publish",
+    "reconcile",
     "rollback",
     "verify",
 ]

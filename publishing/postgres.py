@@ -169,7 +169,11 @@ class PostgresTarget:
 
     @_told
     def load(
-        self, lake: duckdb.DuckDBPyConnection, publication: Publication, tables: Sequence[str]
+        self,
+        lake: duckdb.DuckDBPyConnection,
+        publication: Publication,
+        tables: Sequence[str],
+        snapshot: int,
     ) -> dict[str, int]:
         if PUBLICATION in tables:
             raise PublishError(
@@ -180,7 +184,7 @@ class PostgresTarget:
         self._execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
         with self._attached(lake):
             for table in tables:
-                self._copy(lake, publication, table)
+                self._copy(lake, publication, table, snapshot)
         return self.count(publication.n)
 
     @_told
@@ -191,6 +195,15 @@ class PostgresTarget:
             self._index(schema, table, rows)
             self._execute(sql.SQL("analyze {}").format(sql.Identifier(schema, table)))
         self._describe(publication)
+
+    @_told
+    def relabel(self, publication: Publication) -> None:
+        self._execute(
+            sql.SQL("update {} set build_id = %s, snapshot_id = %s").format(
+                sql.Identifier(publication.place, PUBLICATION)
+            ),
+            [publication.build_id, publication.snapshot_id],
+        )
 
     @_told
     def switch(self, n: int, *, drop_broken_views: bool, wait_seconds: float) -> Switch:
@@ -249,8 +262,14 @@ class PostgresTarget:
         finally:
             lake.execute(f"detach {_ATTACHED}")
 
-    def _copy(self, lake: duckdb.DuckDBPyConnection, publication: Publication, table: str) -> None:
-        source = f"{LAKE}.marts.{_quoted(table)} at (version => {publication.snapshot_id})"
+    def _copy(
+        self,
+        lake: duckdb.DuckDBPyConnection,
+        publication: Publication,
+        table: str,
+        snapshot: int,
+    ) -> None:
+        source = f"{LAKE}.marts.{_quoted(table)} at (version => {snapshot})"
         columns = [
             (name, kind)
             for name, kind in lake.execute(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -22,14 +22,11 @@ from sqlalchemy.orm import Session
 
 from lakehouse import lake as lakes
 from lakehouse.errors import PublishError
-from lakehouse.metadata import audit, builds, models
+from lakehouse.metadata import audit, builds, models, publishes
 from lakehouse.progress import report
 from lakehouse.settings import Settings
 from publishing.postgres import PostgresTarget
 from publishing.target import Publication, Switch, Target
-
-#: Layer of the checks that run on a publication itself; they gate the switch, not the load.
-PUBLISHED = "published"
 
 #: How long a publish waits for another publisher, and for readers of old snapshots.
 WAIT_SECONDS = 60.0
@@ -44,6 +41,8 @@ class PublishReport:
 
     ``changed`` is false when readers saw the newest marts already; ``seconds`` are per stage;
     ``busy`` are older publications that a reader still holds, to be dropped next time.
+    ``submissions`` became PUBLISHED, ``no_longer`` stopped being it. ``gone`` left the lake and are
+    seen by readers still: an earlier publish has them.
     """
 
     n: int
@@ -58,6 +57,8 @@ class PublishReport:
     discarded: Sequence[str] = ()
     busy: Sequence[str] = ()
     submissions: Sequence[str] = ()
+    no_longer: Sequence[str] = ()
+    gone: Sequence[str] = ()
 
     @property
     def rows(self) -> int:
@@ -79,42 +80,47 @@ class TableCount:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """Counts of the current publication; ``source`` says what they were compared with."""
+    """What readers see against what they should see.
+
+    Counts of the current publication (``source`` says what they were compared with), the build of
+    Silver that it holds, and the submissions that it should hold.
+    """
 
     n: int
+    build_id: str | None
     snapshot_id: int | None
     source: str
     tables: Sequence[TableCount]
+    submissions: publishes.Comparison
+    rolled_back: bool
 
     @property
     def agrees(self) -> bool:
-        return all(table.agrees for table in self.tables)
+        return all(table.agrees for table in self.tables) and self.submissions.agrees
 
 
 def publish(
     settings: Settings,
     engine: Engine,
     *,
-    build_id: str,
     run_id: str | None,
     actor: str,
-    snapshot_id: int | None = None,
+    build_id: str | None = None,
     con: duckdb.DuckDBPyConnection | None = None,
     inspect: Callable[[str], Sequence[str]] | None = None,
     drop_broken_views: bool = False,
     wait_seconds: float = WAIT_SECONDS,
     target: Target | None = None,
 ) -> PublishReport:
-    """Publish every table of the lake's schema ``marts`` as of one snapshot.
+    """Publish what Gold and marts held when they were last whole, as of the snapshot of then.
 
-    ``snapshot_id`` defaults to the newest one (when another build is running, to the newest one
-    after it). ``inspect`` is called with the schema of the loaded publication before readers see
-    it, and gives the reasons to refuse it. ``con`` is a lake connection to use; ``wait_seconds``
-    bounds the wait for another publisher and for readers in long transactions.
+    ``build_id`` names an earlier build instead. ``inspect`` is called with the schema of the loaded
+    publication before readers see it, and gives the reasons to refuse it. ``con`` is a lake
+    connection to use; ``wait_seconds`` bounds the wait for another publisher and for readers in long
+    transactions. Submissions become PUBLISHED that these marts hold, and only those.
 
     Raises :class:`PublishError`; what readers see is then unchanged.
     """
-    _refuse_failed_checks(engine, build_id)
     with (
         _target(settings, target) as place,
         place.exclusive(wait_seconds),
@@ -122,14 +128,18 @@ def publish(
     ):
         place.prepare()
         _reconcile(engine, place, actor)
-        snapshot = snapshot_id
-        if snapshot is None:
-            snapshot = _newest_snapshot(settings, engine, lake, build_id)
+        gold = _gold(engine, build_id)
+        _refuse_failed_checks(engine, gold.build_id)
         current = place.current()
-        if current is not None and _unchanged(lake, current, snapshot):
-            return _already_published(engine, place, current, build_id, actor)
+        if current is not None and _holds(current, gold):
+            return _already_published(engine, place, current, actor)
+        snapshot = _readable_snapshot(lake, gold)
+        if current is not None and _last_change(lake, snapshot) <= current.snapshot_id:
+            current = replace(current, build_id=gold.build_id, snapshot_id=gold.snapshot)
+            place.relabel(current)
+            return _already_published(engine, place, current, actor)
         number = max(_highest_number(engine), *place.present(), 0) + 1
-        publication = Publication(number, build_id, snapshot, datetime.now(UTC))
+        publication = Publication(number, gold.build_id, gold.snapshot, datetime.now(UTC))
         try:
             return _publish(
                 settings,
@@ -137,6 +147,7 @@ def publish(
                 place,
                 lake,
                 publication,
+                snapshot=snapshot,
                 run_id=run_id,
                 actor=actor,
                 inspect=inspect,
@@ -149,6 +160,22 @@ def publish(
             with suppress(PublishError, SQLAlchemyError):
                 _record_failure(engine, place, publication, actor)
             raise
+
+
+def reconcile(
+    settings: Settings,
+    engine: Engine,
+    *,
+    actor: str,
+    wait_seconds: float = WAIT_SECONDS,
+    target: Target | None = None,
+) -> None:
+    """Correct record and states after a publisher that died: readers see what their views show.
+
+    Raises :class:`PublishError` where another publisher is at work for ``wait_seconds``.
+    """
+    with _target(settings, target) as place, place.exclusive(wait_seconds):
+        _reconcile(engine, place, actor)
 
 
 def rollback(
@@ -164,7 +191,9 @@ def rollback(
 ) -> PublishReport:
     """Show readers an earlier publication: the one before the current, or number ``to``.
 
-    ``to`` may also be a later one, to take a rollback back. Raises :class:`PublishError`.
+    ``to`` may also be a later one, to take a rollback back. Submissions that the earlier one does
+    not hold go back to INTEGRATED; nothing goes forward again before Gold is built anew, or somebody
+    publishes. Raises :class:`PublishError`.
     """
     started = time.perf_counter()
     with _target(settings, target) as place, place.exclusive(wait_seconds):
@@ -190,12 +219,20 @@ def rollback(
                 else f"There is no publish before {current.n}.",
                 hint=f"Kept besides the current one ({current.n}): {choice}.",
             )
-        switch = place.switch(
-            wanted, drop_broken_views=drop_broken_views, wait_seconds=wait_seconds
-        )
-        _record_switch(
+        row = kept[wanted]
+        hidden = _intend_return(engine, wanted, row.build_id, actor)
+        try:
+            switch = place.switch(
+                wanted, drop_broken_views=drop_broken_views, wait_seconds=wait_seconds
+            )
+        except BaseException:
+            with suppress(PublishError, SQLAlchemyError):
+                _reconcile(engine, place, actor)
+            raise
+        shown = _record_switch(
             engine,
             wanted,
+            row.build_id,
             audit.Event(
                 actor=actor,
                 action="publish.rolled_back",
@@ -205,7 +242,7 @@ def rollback(
                 after={"publish": wanted},
             ),
         )
-        row = kept[wanted]
+        gone = publishes.compare(engine, row.build_id).gone
         return PublishReport(
             n=wanted,
             schema=row.schema_name,
@@ -213,9 +250,13 @@ def rollback(
             snapshot_id=row.snapshot_id,
             row_counts=dict(row.row_counts),
             changed=True,
-            message=f"Readers see publish {wanted} again instead of {current.n}.",
+            message=f"Readers see publish {wanted} again instead of {current.n}."
+            + _what_changed(hidden, gone),
             seconds={"switch": time.perf_counter() - started},
             switch=switch,
+            submissions=shown.published,
+            no_longer=hidden,
+            gone=gone,
         )
 
 
@@ -258,9 +299,10 @@ def verify(
     con: duckdb.DuckDBPyConnection | None = None,
     target: Target | None = None,
 ) -> VerifyReport:
-    """Compare the rows that readers see with the lake at the published snapshot.
+    """Compare what readers see with what they should see.
 
-    Where that snapshot has expired, with the counts recorded when it was published.
+    Their rows with the lake's at the published snapshot (where that has expired, with the counts
+    recorded when it was published), and the submissions in them with those that belong there.
     """
     with _target(settings, target) as place:
         current = place.current()
@@ -278,10 +320,13 @@ def verify(
         expected = row.row_counts if row is not None else {}
     names = sorted({*published, *expected})
     return VerifyReport(
-        current.n,
-        current.snapshot_id,
-        source,
-        [TableCount(name, expected.get(name), published.get(name)) for name in names],
+        n=current.n,
+        build_id=current.build_id,
+        snapshot_id=current.snapshot_id,
+        source=source,
+        tables=[TableCount(name, expected.get(name), published.get(name)) for name in names],
+        submissions=publishes.compare(engine, current.build_id),
+        rolled_back=publishes.rolled_back(engine),
     )
 
 
@@ -292,6 +337,7 @@ def _publish(
     lake: duckdb.DuckDBPyConnection,
     publication: Publication,
     *,
+    snapshot: int,
     run_id: str | None,
     actor: str,
     inspect: Callable[[str], Sequence[str]] | None,
@@ -299,13 +345,13 @@ def _publish(
     wait_seconds: float,
 ) -> PublishReport:
     seconds: dict[str, float] = {}
-    tables = _mart_tables(lake, publication.snapshot_id)
+    tables = _mart_tables(lake, snapshot)
     if not tables:
         raise PublishError("The lake has no marts yet.", hint="Run `lakehouse build` first.")
     with _timed(seconds, "load"):
-        counts = place.load(lake, publication, tables)
+        counts = place.load(lake, publication, tables, snapshot)
     with _timed(seconds, "verify"):
-        _refuse_different_counts(counts, _lake_counts(lake, publication.snapshot_id))
+        _refuse_different_counts(counts, _lake_counts(lake, snapshot))
     with _timed(seconds, "complete"):
         place.complete(publication, counts)
     if inspect is not None:
@@ -317,14 +363,14 @@ def _publish(
                 + "\n".join(f"  - {reason}" for reason in reasons),
                 hint="Readers still see the earlier publish.",
             )
+    _intend_switch(engine, publication, counts, actor)
     with _timed(seconds, "switch"):
         switch = place.switch(
             publication.n, drop_broken_views=drop_broken_views, wait_seconds=wait_seconds
         )
-    _record_publication(engine, publication, counts, run_id, actor)
+    shown = _record_publication(engine, publication, counts, run_id, actor)
     with _timed(seconds, "clean up"):
         discarded, busy = _discard_old(settings, engine, place, publication.n)
-    submissions = builds.mark_published(engine, _build_of(publication), actor=actor)
     rows = sum(counts.values())
     report("publish", publication.place, f"{rows} rows in {len(counts)} marts")
     return PublishReport(
@@ -339,14 +385,17 @@ def _publish(
         switch=switch,
         discarded=discarded,
         busy=busy,
-        submissions=submissions,
+        submissions=shown.published,
+        no_longer=shown.no_longer,
     )
 
 
 def _already_published(
-    engine: Engine, place: Target, current: Publication, build_id: str, actor: str
+    engine: Engine, place: Target, current: Publication, actor: str
 ) -> PublishReport:
-    submissions = builds.mark_published(engine, build_id, actor=actor)
+    """Readers see these marts already; the record and the states say so too."""
+    counts = place.count(current.n)
+    shown = _record_publication(engine, current, counts, None, actor)
     message = f"The marts have not changed since publish {current.n}: nothing to do."
     report("publish", current.place, "unchanged")
     return PublishReport(
@@ -354,34 +403,56 @@ def _already_published(
         schema=current.place,
         build_id=current.build_id,
         snapshot_id=current.snapshot_id,
-        row_counts=place.count(current.n),
+        row_counts=counts,
         changed=False,
         message=message,
-        submissions=submissions,
+        submissions=shown.published,
+        no_longer=shown.no_longer,
     )
+
+
+def _what_changed(hidden: Sequence[str], gone: Sequence[str]) -> str:
+    """What a rollback means for submissions, in words."""
+    words = ""
+    if hidden:
+        words += f" {len(hidden)} submission(s) are not in it and are INTEGRATED again."
+    if gone:
+        words += (
+            f" It still holds {len(gone)} submission(s) that were withdrawn or replaced since:"
+            f" {', '.join(gone[:5])}{', …' if len(gone) > 5 else ''}."
+        )
+    return words
 
 
 # -- gate -------------------------------------------------------------------------------------
 
 
+def _gold(engine: Engine, build_id: str | None) -> builds.Gold:
+    """What is to be published: what Gold holds, or held of the build that was named."""
+    if build_id is None:
+        found = builds.gold(engine)
+        if found is None:
+            raise PublishError("The lake has no marts yet.", hint="Run `lakehouse run`.")
+        return found
+    with Session(engine) as session:
+        build = session.get(models.Build, build_id)
+    if build is None or build.gold_snapshot is None:
+        raise PublishError(
+            f"Gold and marts were not built and checked with build {build_id}.",
+            hint="Run `lakehouse run`.",
+        )
+    return builds.Gold(build_id, build.gold_snapshot)
+
+
 def _refuse_failed_checks(engine: Engine, build_id: str) -> None:
     """Errors of the build's checks block it; of a rule checked twice the later result counts."""
-    result = models.CheckResult
-    latest = (
-        select(func.max(result.id))
-        .where(result.build_id == build_id, result.layer != PUBLISHED)
-        .group_by(result.layer, result.table_name, result.rule)
-    )
-    with Session(engine) as session:
-        rows = session.scalars(
-            select(result).where(result.id.in_(latest)).order_by(result.layer, result.id)
-        ).all()
+    rows = publishes.checks_of(engine, build_id)
     if not rows:
         raise PublishError(
             f"Build {build_id} has not been checked, so it is not published.",
             hint="Run `lakehouse check`, then publish again.",
         )
-    failed = [row for row in rows if row.severity == "error" and not row.passed]
+    failed = publishes.failed_checks(rows)
     if failed:
         raise PublishError(
             f"Publishing is blocked by {len(failed)} failed check(s):\n"
@@ -409,20 +480,17 @@ def _refuse_different_counts(published: Mapping[str, int], lake: Mapping[str, in
 # -- the lake ---------------------------------------------------------------------------------
 
 
-def _newest_snapshot(
-    settings: Settings, engine: Engine, lake: duckdb.DuckDBPyConnection, build_id: str
-) -> int:
-    """The newest snapshot at which no build is half-way through the marts."""
-    with Session(engine) as session:
-        running = session.scalar(
-            select(models.Build.build_id).where(
-                models.Build.status == "running", models.Build.build_id != build_id
-            )
+def _readable_snapshot(lake: duckdb.DuckDBPyConnection, gold: builds.Gold) -> int:
+    """The snapshot of ``gold``; where it has expired the newest, if the marts are as they were."""
+    if _snapshot_is_kept(lake, gold.snapshot):
+        return gold.snapshot
+    newest = lakes.snapshot_id(lake)
+    if _last_change(lake, newest) > gold.snapshot:
+        raise PublishError(
+            f"The lake no longer keeps snapshot {gold.snapshot}, in which the marts were whole.",
+            hint="Run `lakehouse build`, then publish again.",
         )
-    if running is None:
-        return lakes.snapshot_id(lake)
-    with lakes.layer_lock(settings, "silver"):  # held by a build from start to end
-        return lakes.snapshot_id(lake)
+    return newest
 
 
 def _mart_tables(lake: duckdb.DuckDBPyConnection, snapshot: int) -> list[str]:
@@ -448,10 +516,14 @@ def _snapshot_is_kept(lake: duckdb.DuckDBPyConnection, snapshot: int) -> bool:
     return row is not None and row[0] == 1
 
 
-def _unchanged(lake: duckdb.DuckDBPyConnection, current: Publication, snapshot: int) -> bool:
-    """Whether no commit after the published snapshot touched a mart."""
+def _last_change(lake: duckdb.DuckDBPyConnection, snapshot: int) -> int:
+    """The newest commit up to ``snapshot`` that touched a mart."""
     row = lake.execute(_text("last_change").format(catalog=_CATALOG, snapshot=snapshot)).fetchone()
-    return row is not None and int(row[0]) <= current.snapshot_id
+    return int(row[0]) if row else 0
+
+
+def _holds(publication: Publication, gold: builds.Gold) -> bool:
+    return (publication.build_id, publication.snapshot_id) == (gold.build_id, gold.snapshot)
 
 
 # -- the record -------------------------------------------------------------------------------
@@ -462,51 +534,114 @@ def _highest_number(engine: Engine) -> int:
         return session.scalar(select(func.max(models.Publish.n))) or 0
 
 
-def _record_publication(
-    engine: Engine,
-    publication: Publication,
-    counts: Mapping[str, int],
-    run_id: str | None,
-    actor: str,
+def _intend_switch(
+    engine: Engine, publication: Publication, counts: Mapping[str, int], actor: str
+) -> None:
+    """Note that readers are about to be shown a new publication: whoever dies now is found out."""
+    with Session(engine) as session, session.begin():
+        _upsert(session, publication, counts, actor, state="switching")
+
+
+def _intend_return(engine: Engine, n: int, build_id: str | None, actor: str) -> list[str]:
+    """The same for an earlier one; what it does not hold stops being PUBLISHED before."""
+    with Session(engine) as session, session.begin():
+        hidden = publishes.mark_hidden(
+            session, build_id, actor=actor, reason=f"publish {n} is shown again, without it"
+        )
+        session.execute(
+            update(models.Publish).where(models.Publish.n == n).values(state="returning")
+        )
+    return hidden
+
+
+def _upsert(
+    session: Session, publication: Publication, counts: Mapping[str, int], actor: str, *, state: str
 ) -> None:
     values = {
         "n": publication.n,
         "schema_name": publication.place,
         "build_id": publication.build_id,
         "snapshot_id": publication.snapshot_id,
-        "state": "previous",
+        "state": state,
         "row_counts": dict(counts),
         "published_at": publication.published_at,
         "actor": actor,
     }
-    with Session(engine) as session, session.begin():
-        session.execute(insert(models.Publish).values(values).on_conflict_do_nothing())
-    _record_switch(
-        engine,
-        publication.n,
-        audit.Event(
-            actor=actor,
-            action="publish.published",
-            subject=f"publish:{publication.n}",
-            after={
-                "build_id": publication.build_id,
-                "snapshot_id": publication.snapshot_id,
-                "rows": sum(counts.values()),
-                "run_id": run_id,
-            },
-        ),
+    kept = {name: values[name] for name in ("build_id", "snapshot_id", "state", "row_counts")}
+    session.execute(
+        insert(models.Publish).values(values).on_conflict_do_update(index_elements=["n"], set_=kept)
     )
 
 
-def _record_switch(engine: Engine, n: int, event: audit.Event) -> None:
-    """Number ``n`` is current now, with the audit event in the same transaction."""
-    with Session(engine) as session, session.begin():
-        audit.lock(session)
-        session.execute(
-            update(models.Publish).where(models.Publish.state == "current").values(state="previous")
+def _record_publication(
+    engine: Engine,
+    publication: Publication,
+    counts: Mapping[str, int],
+    run_id: str | None,
+    actor: str,
+    *,
+    action: str = "publish.published",
+) -> publishes.Shown:
+    """What readers see now, with its audit event where that is new."""
+    with Session(engine) as session:
+        row = session.get(models.Publish, publication.n)
+        known = row is not None and (row.state, row.build_id, row.snapshot_id) == (
+            "current",
+            publication.build_id,
+            publication.snapshot_id,
         )
-        session.execute(update(models.Publish).where(models.Publish.n == n).values(state="current"))
-        audit.append(session, event)
+    if known:
+        return _correct_states(engine, publication, actor)
+    with Session(engine) as session, session.begin():
+        _upsert(session, publication, counts, actor, state="previous")
+        return _switched(
+            session,
+            publication.n,
+            publication.build_id,
+            audit.Event(
+                actor=actor,
+                action=action,
+                subject=f"publish:{publication.n}",
+                after={
+                    "build_id": publication.build_id,
+                    "snapshot_id": publication.snapshot_id,
+                    "rows": sum(counts.values()),
+                    "run_id": run_id,
+                },
+            ),
+        )
+
+
+def _correct_states(engine: Engine, publication: Publication, actor: str) -> publishes.Shown:
+    with Session(engine) as session, session.begin():
+        return publishes.mark_shown(
+            session,
+            publication.build_id,
+            actor=actor,
+            reason=f"readers see build {publication.build_id}",
+        )
+
+
+def _record_switch(
+    engine: Engine, n: int, build_id: str | None, event: audit.Event
+) -> publishes.Shown:
+    with Session(engine) as session, session.begin():
+        return _switched(session, n, build_id, event)
+
+
+def _switched(
+    session: Session, n: int, build_id: str | None, event: audit.Event
+) -> publishes.Shown:
+    """Number ``n`` is current now: record, states of submissions and audit event in one transaction."""
+    audit.lock(session)
+    session.execute(
+        update(models.Publish).where(models.Publish.state == "current").values(state="previous")
+    )
+    session.execute(update(models.Publish).where(models.Publish.n == n).values(state="current"))
+    audit.append(session, event)
+    return publishes.mark_shown(
+        session, build_id, actor=event.actor, reason=f"readers see build {build_id}"
+    )
 
 
 def _record_failure(engine: Engine, place: Target, publication: Publication, actor: str) -> None:
@@ -528,7 +663,7 @@ def _record_failure(engine: Engine, place: Target, publication: Publication, act
                 published_at=publication.published_at,
                 actor=actor,
             )
-            .on_conflict_do_nothing()
+            .on_conflict_do_update(index_elements=["n"], set_={"state": "failed"})
         )
 
 
@@ -538,7 +673,28 @@ def _reconcile(engine: Engine, place: Target, actor: str) -> None:
     with Session(engine) as session:
         recorded = {row.n: row.state for row in session.scalars(select(models.Publish))}
     if current is not None and recorded.get(current.n) != "current":
-        _record_publication(engine, current, place.count(current.n), None, actor)
+        seen_before = recorded.get(current.n) in ("returning", "previous")
+        _record_publication(
+            engine,
+            current,
+            place.count(current.n),
+            None,
+            actor,
+            action="publish.rolled_back" if seen_before else "publish.published",
+        )
+        recorded[current.n] = "current"
+    unseen = {n: state for n, state in recorded.items() if state in ("switching", "returning")}
+    if unseen:
+        # A new publication that nobody saw is none; an earlier one stays what it was.
+        after = {n: "failed" if state == "switching" else "previous" for n, state in unseen.items()}
+        with Session(engine) as session, session.begin():
+            for n, state in after.items():
+                session.execute(
+                    update(models.Publish).where(models.Publish.n == n).values(state=state)
+                )
+        recorded |= after
+        if current is not None:
+            _correct_states(engine, current, actor)
     for n in place.present():
         kept = recorded.get(n) in ("current", "previous") or (
             current is not None and n == current.n
@@ -565,12 +721,6 @@ def _discard(engine: Engine, place: Target, numbers: Sequence[int]) -> tuple[lis
         )
     busy = [f"marts_{n}" for n in numbers if n not in dropped]
     return [f"marts_{n}" for n in dropped], busy
-
-
-def _build_of(publication: Publication) -> str:
-    if publication.build_id is None:
-        raise AssertionError("a publish always names its build")
-    return publication.build_id
 
 
 # -- resources --------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import duckdb
 
 @dataclass(frozen=True)
 class Publication:
-    """One publish: its number, the build and the lake snapshot that it shows."""
+    """One publish: its number, and the build and lake snapshot in which Gold was what it shows."""
 
     n: int
     build_id: str | None
@@ -65,9 +65,17 @@ class Target(Protocol):
         ...
 
     def load(
-        self, lake: duckdb.DuckDBPyConnection, publication: Publication, tables: Sequence[str]
+        self,
+        lake: duckdb.DuckDBPyConnection,
+        publication: Publication,
+        tables: Sequence[str],
+        snapshot: int,
     ) -> dict[str, int]:
-        """Copy ``tables`` of the lake's marts as of the snapshot; rows counted at the target."""
+        """Copy ``tables`` of the lake's marts as of ``snapshot``; rows counted at the target."""
+        ...
+
+    def relabel(self, publication: Publication) -> None:
+        """Say that a publication holds this build and snapshot: the marts are the same in both."""
         ...
 
     def complete(self, publication: Publication, counts: Mapping[str, int]) -> None:

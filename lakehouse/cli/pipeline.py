@@ -185,7 +185,12 @@ def publish(
 
 
 def verify() -> None:
-    """Compare the published marts with the lake, and check the audit chain."""
+    """Compare what readers see with what they should see, and check the audit chain.
+
+    Exit code 1 where the marts that readers see lack a submission that belongs there, still hold one
+    that left, or have other counts than the lake.
+    """
+    from lakehouse.cli.summary import show_comparison
     from lakehouse.metadata import anchors
     from lakehouse.platform import open_platform
     from publishing import verify as verify_published
@@ -200,6 +205,7 @@ def verify() -> None:
             [(t.table, t.published, t.lake, t.agrees) for t in report.tables],
         )
     )
+    show_comparison(report.submissions, build_id=report.build_id, rolled_back=report.rolled_back)
     state = "intact" if chain.intact else f"broken: event {chain.broken_at} {chain.problem}"
     console.print(f"Audit chain: {chain.events:,} events, {state}.")
     if not (report.agrees and chain.intact):

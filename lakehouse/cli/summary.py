@@ -13,6 +13,8 @@ from rich.padding import Padding
 
 from lakehouse import lake
 from lakehouse.cli.console import console, table
+from lakehouse.metadata import publishes
+from lakehouse.metadata.publishes import Comparison
 from lakehouse.metadata.status import CheckLine, StatusReport, SubmissionLine, status
 from lakehouse.platform import Platform
 
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
 #: Columns from which a terminal shows the submissions' numbers in full.
 _WIDE = 100
+
+_ROLLED_BACK = (
+    "[yellow]Rolled back[/]: readers see an earlier publish, until something is built or "
+    "`lakehouse publish` goes forward again."
+)
 
 _STAGE_NAMES = {
     "raw__layout_registry": "layouts",
@@ -46,6 +53,7 @@ class Summary:
     stages: dict[str, float]
     status: StatusReport
     run_ids: Sequence[str] = field(default_factory=list)
+    rolled_back: bool = False
 
 
 def summarise(platform: Platform, *, run: PipelineRun | None, seconds: float) -> Summary:
@@ -58,6 +66,7 @@ def summarise(platform: Platform, *, run: PipelineRun | None, seconds: float) ->
         stages=dict(run.seconds) if run else {},
         status=status(platform.engine),
         run_ids=list(run.run_ids) if run else [],
+        rolled_back=publishes.rolled_back(platform.engine),
     )
 
 
@@ -81,11 +90,14 @@ def row_counts(platform: Platform) -> dict[str, int]:
 def show_summary(summary: Summary) -> None:
     """The closing table of ``demo`` and ``run``."""
     if summary.nothing_new:
-        console.print("[bold]Nothing new[/]: every drop is registered, built and published.")
+        words = "built and published" if not summary.rolled_back else "built"
+        console.print(f"[bold]Nothing new[/]: every drop is registered, {words}.")
     _show_tables(summary.tables)
     _show_checks_line(summary.status)
     _show_quarantine(summary.status)
     _show_published(summary.status)
+    if summary.rolled_back:
+        console.print(_ROLLED_BACK)
     if summary.stages:
         rows = [
             (_STAGE_NAMES.get(name, name), seconds)
@@ -95,6 +107,23 @@ def show_summary(summary: Summary) -> None:
         console.print(table("Seconds per stage", ("stage", "seconds"), rows))
     landed = f"{len(summary.landed)} submission(s) landed, " if summary.landed else ""
     console.print(f"[bold green]Done[/] in {summary.seconds:.1f} s: {landed}all above is current.")
+
+
+def show_comparison(found: Comparison, *, build_id: str | None, rolled_back: bool) -> None:
+    """Which submissions the marts that readers see lack, or hold though they left."""
+    forward = "`lakehouse publish`" if rolled_back else "`lakehouse run`"
+    for names, words, next_step in (
+        (found.missing, "are not in the marts that readers see", forward),
+        (found.gone, "left the lake and are in the marts that readers see", forward),
+        (found.misstated, "have a state that says otherwise", "`lakehouse publish`"),
+    ):
+        if names:
+            listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+            console.print(f"   [red]{len(names)} submission(s)[/] {words}: {next_step} ({listed})")
+    if rolled_back:
+        console.print(_ROLLED_BACK)
+    if found.agrees:
+        console.print(f"Readers see every submission that belongs there (build {build_id}).")
 
 
 def show_status(report: StatusReport) -> None:

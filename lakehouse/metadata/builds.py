@@ -51,6 +51,12 @@ def pending(engine: Engine) -> dict[str, str]:
         return _queue(session)[0]
 
 
+def waiting_since(engine: Engine) -> datetime | None:
+    """When what waits longest for Silver was queued."""
+    with Session(engine) as session:
+        return session.scalar(select(func.min(models.IntegrationQueue.enqueued_at)))
+
+
 def start_build(engine: Engine, *, full_refresh: bool, run_id: str | None, actor: str) -> Build:
     """Register a build over everything in the queue now.
 
@@ -228,33 +234,110 @@ def latest_id(engine: Engine) -> str:
     return found
 
 
-def mark_published(engine: Engine, build_id: str, *, actor: str = "lakehouse") -> list[str]:
-    """Submissions that builds up to this one integrated become PUBLISHED; returns which."""
+@dataclass(frozen=True)
+class Gold:
+    """What Gold and marts hold: a build of Silver, whole in ``snapshot`` of the lake."""
+
+    build_id: str
+    snapshot: int
+
+
+def record_gold(engine: Engine, build_id: str, snapshot: int, *, actor: str) -> None:
+    """Say that Gold and marts hold this build. To be said last: after the tables and their checks.
+
+    A run that is killed before leaves no record, so Gold is made again; what it was before is still
+    whole in the snapshot of the record before. The caller holds the layers' lock.
+    """
     with Session(engine) as session, session.begin():
         audit.lock(session)
-        candidates = session.scalars(
-            select(models.BuildSubmission.submission_id)
-            .join(models.Build, models.Build.build_id == models.BuildSubmission.build_id)
-            .join(
-                models.Submission,
-                models.Submission.submission_id == models.BuildSubmission.submission_id,
-            )
-            .where(
-                models.Build.status == "succeeded",
-                models.Submission.state == "INTEGRATED",
-                models.BuildSubmission.change == "added",
-            )
-            .group_by(models.BuildSubmission.submission_id)
-            .having(func.max(models.Build.build_id) <= build_id)
-        ).all()
-        return submissions.transition_all(
-            session,
-            candidates,
-            "PUBLISHED",
-            actor=actor,
-            reason=f"published with build {build_id}",
-            only_from="INTEGRATED",
+        session.execute(
+            update(models.Build)
+            .where(models.Build.build_id == build_id)
+            .values(gold_snapshot=snapshot)
         )
+        audit.append(
+            session,
+            audit.Event(
+                actor=actor,
+                action="gold.built",
+                subject=f"build:{build_id}",
+                after={"gold_snapshot": snapshot},
+            ),
+        )
+
+
+def gold(engine: Engine) -> Gold | None:
+    """What Gold and marts held when they were last whole; None before the first time."""
+    with Session(engine) as session:
+        row = session.execute(
+            select(models.Build.build_id, models.Build.gold_snapshot)
+            .where(models.Build.gold_snapshot.is_not(None))
+            .order_by(models.Build.build_id.desc())
+            .limit(1)
+        ).one_or_none()
+    return Gold(row.build_id, row.gold_snapshot) if row is not None else None
+
+
+def whole_silver(engine: Engine) -> str:
+    """The build that Silver holds. Raises :class:`BuildError` where the newest one did not succeed.
+
+    Whoever builds on Silver holds its lock, shared, meanwhile: then no build is alive.
+    """
+    with Session(engine) as session:
+        newest = _newest(session)
+    if newest is None:
+        raise BuildError("Nothing has been built yet.", hint="Run `lakehouse run`.")
+    if newest.status != "succeeded":
+        raise BuildError(
+            f"Build {newest.build_id} left Silver unfinished, so nothing is built on it.",
+            hint="Run `lakehouse run`: it finishes Silver first.",
+        )
+    return newest.build_id
+
+
+def newest_id(engine: Engine) -> str | None:
+    """The newest build, whatever became of it."""
+    with Session(engine) as session:
+        return session.scalar(select(func.max(models.Build.build_id)))
+
+
+def unfinished(engine: Engine) -> bool:
+    """Whether the newest build did not get through Silver, Gold, marts and their checks."""
+    with Session(engine) as session:
+        newest = _newest(session)
+    return newest is not None and (newest.status != "succeeded" or newest.gold_snapshot is None)
+
+
+def last_changes(session: Session, *, until: str | None = None) -> dict[str, tuple[str, str]]:
+    """For each submission the last successful build that changed it, and the change.
+
+    With ``until`` as it was after that build. Who was ``added`` last is in Silver.
+    """
+    query = (
+        select(
+            models.BuildSubmission.submission_id,
+            models.BuildSubmission.build_id,
+            models.BuildSubmission.change,
+        )
+        .join(models.Build, models.Build.build_id == models.BuildSubmission.build_id)
+        .where(models.Build.status == "succeeded")
+        .distinct(models.BuildSubmission.submission_id)
+        .order_by(models.BuildSubmission.submission_id, models.BuildSubmission.build_id.desc())
+    )
+    if until is not None:
+        query = query.where(models.Build.build_id <= until)
+    return {row.submission_id: (row.build_id, row.change) for row in session.execute(query)}
+
+
+def queued(session: Session) -> dict[str, str]:
+    """The last change of each submission that waits for Silver."""
+    return _queue(session)[0]
+
+
+def _newest(session: Session) -> models.Build | None:
+    return session.scalars(
+        select(models.Build).order_by(models.Build.build_id.desc()).limit(1)
+    ).one_or_none()
 
 
 def _queue(session: Session) -> tuple[dict[str, str], int]:

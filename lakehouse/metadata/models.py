@@ -47,7 +47,8 @@ CHANGES = ("added", "removed")
 BUILD_STATUSES = ("running", "succeeded", "failed")
 SEVERITIES = ("error", "warning")
 HOLD_STATUSES = ("held", "released", "ended")
-PUBLISH_STATES = ("current", "previous", "dropped", "failed")
+#: ``switching`` and ``returning`` say that readers are about to be shown a new or an earlier publish.
+PUBLISH_STATES = ("current", "previous", "dropped", "failed", "switching", "returning")
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> str:
@@ -222,7 +223,11 @@ class IntegrationQueue(Base):
 
 
 class Build(Base):
-    """One run of dbt over Silver and what follows. At most one is running."""
+    """One run of dbt over Silver and what follows. At most one is running.
+
+    ``gold_snapshot`` is the lake's snapshot in which Gold and marts are whole, were made from this
+    build of Silver, and were checked; null where they were not.
+    """
 
     __tablename__ = "build"
     __table_args__ = (
@@ -244,6 +249,7 @@ class Build(Base):
     run_id: Mapped[str | None]
     max_queue_id: Mapped[int] = mapped_column(BigInteger)
     silver_snapshot: Mapped[int | None] = mapped_column(BigInteger)
+    gold_snapshot: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class BuildSubmission(Base):

@@ -29,7 +29,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "STAGED": frozenset({"LANDED", "NEEDS_REVIEW"}) | _LEAVES,
     "LANDED": frozenset({"STAGED", "LANDED", "INTEGRATED", "HELD"}) | _LEAVES,
     "INTEGRATED": frozenset({"STAGED", "LANDED", "PUBLISHED"}) | _LEAVES,
-    "PUBLISHED": frozenset({"STAGED", "LANDED"}) | _LEAVES,
+    # Readers may be shown an earlier publish again.
+    "PUBLISHED": frozenset({"STAGED", "LANDED", "INTEGRATED"}) | _LEAVES,
     "HELD": frozenset({"STAGED", "LANDED"}) | _LEAVES,
     "QUARANTINED": frozenset({"STAGED", "LANDED", "SUPERSEDED", "WITHDRAWN"}),
     "SUPERSEDED": frozenset({"WITHDRAWN"}),
@@ -129,7 +130,15 @@ def transition_all(
         .execution_options(populate_existing=True)
     ).all()
     for submission in rows:
-        _move(session, submission, to, actor=actor, reason=reason, fields={})
+        _move(
+            session,
+            submission,
+            to,
+            actor=actor,
+            reason=reason,
+            fields={},
+            reached=only_from != "PUBLISHED",
+        )
     session.flush()
     return [submission.submission_id for submission in rows]
 

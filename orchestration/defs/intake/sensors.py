@@ -1,39 +1,47 @@
-"""The inbox, watched: closed drops become submissions, submissions are landed, leftovers built."""
+"""What is pending, watched: drops become submissions, submissions are landed, then built and published.
+
+The sensor asks the inbox and the data what waits (:mod:`lakehouse.metadata.work`), never events: one
+that is lost, or comes while a run is on its way, loses nothing.
+"""
 
 import hashlib
 import os
 import time
+from contextlib import suppress
 from itertools import takewhile
 
 import dagster as dg
 from sqlalchemy import Engine
 
 from ingestion.intake import pending_groups
-from lakehouse.metadata import work
+from lakehouse.errors import PublishError
+from lakehouse.metadata import builds, work
 from lakehouse.metadata.status import latest_checks
+from lakehouse.platform import Platform
 from orchestration import presence
-from orchestration.jobs import build_job, intake_job, landing_job
+from orchestration.jobs import build_job, intake_job, landing_job, publish_job
 from orchestration.resources import PlatformResource
 from orchestration.vocabulary import ACTIVE_STATUSES, SENSOR_SECONDS, SUBMISSIONS
+from publishing import reconcile
 
 #: What a run was asked for, so that the same failing work is not asked for at every look.
 WAITING_TAG = "lakehouse/waiting"
 #: After a failure: a minute, then twice as long each time, at most an hour.
 FIRST_WAIT_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 3600.0
-#: The automation answers a landing by itself, within some ten seconds. A build asked for here
-#: before that would be a second one of the same.
-ANNOUNCED_SECONDS = 30.0
+#: Fifty landed drops cost one build: it waits until nothing is landing, but no longer than this.
+LONGEST_PATIENCE_SECONDS = 300.0
 
 
 @dg.sensor(
     name="inbox",
-    jobs=[intake_job, landing_job, build_job],
+    jobs=[intake_job, landing_job, build_job, publish_job],
     minimum_interval_seconds=SENSOR_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Looks at the inbox with one listing. A closed drop starts intake; a staged submission "
-        "starts its landing; what waits for Silver while nothing is landing starts one build. What "
+        "Looks at the inbox with one listing, and at what the layers hold. A closed drop starts "
+        "intake; a staged submission starts its landing. What Silver, Gold or the marts do not hold "
+        "yet starts one build while nothing is landing, and after five minutes in any case. What "
         "failed is tried again after a minute, then after two, four, … at most an hour; a blocked "
         "publish when something has changed, else after an hour."
     ),
@@ -56,17 +64,38 @@ def inbox_sensor(
     for name in to_land:
         requests += _request(context, landing_job.name, [name], partition_key=name)
 
-    # Withdrawals and failed builds leave work that no landing announces.
-    arriving = requests or landing_now or has_just_landed(context.instance, now=time.time())
-    publish = waiting.publish_behind and not was_just_blocked(opened.engine, now=time.time())
-    if (waiting.pending or publish) and not arriving and not _building(context):
-        requests += _request(context, build_job.name, [*sorted(waiting.pending), "publish"])
+    arriving = bool(requests or landing_now) and not _is_impatient(opened.engine, now=time.time())
+    if waiting and not arriving and not _building(context):
+        requests += _build_or_publish(context, opened, waiting)
 
     return dg.SensorResult(
         run_requests=requests,
         dynamic_partitions_requests=[SUBMISSIONS.build_add_request(to_land)] if to_land else [],
         skip_reason=None if requests else "Nothing new in the inbox, nothing waits.",
     )
+
+
+def _build_or_publish(
+    context: dg.SensorEvaluationContext, opened: Platform, waiting: work.Work
+) -> list[dg.RunRequest]:
+    """The one run that brings the marts up to date with what was landed."""
+    if waiting.switch_unfinished:
+        # No run is on its way, so its publisher died, or a person's command is at it.
+        with suppress(PublishError):
+            reconcile(opened.settings, opened.engine, actor="dagster:inbox", wait_seconds=0)
+        return []
+    blocked = not waiting.pending and was_just_blocked(opened.engine, now=time.time())
+    if waiting.build and not blocked:
+        return _request(context, build_job.name, [*sorted(waiting.pending), "publish"])
+    if waiting.publish and not blocked:
+        return _request(context, publish_job.name, ["publish"])
+    return []
+
+
+def _is_impatient(engine: Engine, *, now: float) -> bool:
+    """Whether something has waited for its build so long that no landing is waited for."""
+    since = builds.waiting_since(engine)
+    return since is not None and now - since.timestamp() > LONGEST_PATIENCE_SECONDS
 
 
 def _request(
@@ -103,19 +132,13 @@ def _held_back(context: dg.SensorEvaluationContext, job_name: str, tag: str, *, 
 def was_just_blocked(engine: Engine, *, now: float) -> bool:
     """Whether checks blocked publishing within the last hour: the same tables give the same verdict,
     whoever started the build, so another try at once would only fail again."""
+    newest = builds.newest_id(engine)
     blocked = [
         check.checked_at.timestamp()
         for check in latest_checks(engine)
-        if not check.passed and check.severity == "error"
+        if not check.passed and check.severity == "error" and check.build_id == newest
     ]
     return bool(blocked) and now - max(blocked) < LONGEST_WAIT_SECONDS
-
-
-def has_just_landed(instance: dg.DagsterInstance, *, now: float) -> bool:
-    """Whether a landing has ended so short a time ago that the automation may not have seen it."""
-    landed = dg.RunsFilter(job_name=landing_job.name, statuses=[dg.DagsterRunStatus.SUCCESS])
-    newest = instance.get_run_records(landed, limit=1)
-    return any(now - (record.end_time or now) < ANNOUNCED_SECONDS for record in newest)
 
 
 def _active(context: dg.SensorEvaluationContext, job_name: str) -> list[dg.DagsterRun]:

@@ -9,7 +9,7 @@ from lakehouse.metadata import builds
 from orchestration.defs.quality.checks import check_result, check_specs
 from orchestration.defs.transformation.assets import GOLD_SPECS
 from orchestration.resources import PlatformResource
-from orchestration.vocabulary import AFTER_UPSTREAM, OWNERS, PUBLISH_POOL
+from orchestration.vocabulary import OWNERS, PUBLISH_POOL
 from publishing import publish
 
 MARTS = sorted(spec.key.path[1] for spec in GOLD_SPECS if spec.key.path[0] == "marts")
@@ -21,7 +21,6 @@ SPECS = [
         group_name="published",
         owners=OWNERS,
         kinds={"postgres", "view"},
-        automation_condition=AFTER_UPSTREAM,
         description=f"View marts.{mart} in Postgres: what dashboards read, without identifiers.",
     )
     for mart in MARTS
@@ -36,7 +35,7 @@ def published(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Build the next publication, check it, and re-point the views in one transaction."""
     opened = platform.open()
-    build_id = builds.latest_id(opened.engine)
+    made = builds.gold(opened.engine)
     found: list[quality.CheckResult] = []
 
     def inspect(schema: str) -> list[str]:
@@ -44,7 +43,7 @@ def published(
             "published",
             settings=opened.settings,
             engine=opened.engine,
-            build_id=build_id,
+            build_id=made.build_id if made is not None else None,
             run_id=context.run_id,
             schema=schema,
         )
@@ -53,7 +52,7 @@ def published(
     done = publish(
         opened.settings,
         opened.engine,
-        build_id=build_id,
+        build_id=made.build_id if made is not None else None,
         run_id=context.run_id,
         actor="dagster:publish",
         inspect=inspect,

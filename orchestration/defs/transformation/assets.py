@@ -19,11 +19,7 @@ from orchestration.dbt_specs import asset_key, asset_specs, severity, test_specs
 from orchestration.defs.quality.checks import check_specs, evaluate
 from orchestration.metadata import corpus_statistics, encounter_card, table_metadata
 from orchestration.resources import PlatformResource
-from orchestration.vocabulary import (
-    AFTER_LANDINGS,
-    AFTER_UPSTREAM,
-    LAKE_WRITER_POOL,
-)
+from orchestration.vocabulary import LAKE_WRITER_POOL
 
 #: Run tag that asks for Silver to be built anew from Bronze.
 FULL_REFRESH_TAG = "lakehouse/full_refresh"
@@ -34,8 +30,8 @@ Events = Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]
 MANIFEST = dbt_runner.manifest()
 SILVER_SELECT = "tag:staging tag:silver"
 GOLD_SELECT = "tag:gold tag:marts"
-SILVER_SPECS = asset_specs(MANIFEST, "silver", condition=AFTER_LANDINGS)
-GOLD_SPECS = asset_specs(MANIFEST, "gold", "marts", condition=AFTER_UPSTREAM)
+SILVER_SPECS = asset_specs(MANIFEST, "silver")
+GOLD_SPECS = asset_specs(MANIFEST, "gold", "marts")
 SILVER_TESTS = test_specs(MANIFEST, SILVER_SPECS)
 GOLD_TESTS = test_specs(MANIFEST, GOLD_SPECS)
 
@@ -76,12 +72,16 @@ def silver(context: dg.AssetExecutionContext, platform: PlatformResource) -> Eve
     pool=LAKE_WRITER_POOL,
 )
 def gold(context: dg.AssetExecutionContext, platform: PlatformResource) -> Events:
-    """Build Gold and the marts from Silver."""
+    """Build Gold and the marts from Silver, and note which build of Silver they hold."""
     opened = platform.open()
-    with lake.layer_lock(opened.settings, "gold", "marts"):
+    with lake.layer_lock(opened.settings, "gold", "marts", reads=["silver"]):
+        build_id = builds.whole_silver(opened.engine)
         done = _run_dbt(opened, "gold", GOLD_SELECT)
-    yield from _events(opened, done, GOLD_SPECS, GOLD_TESTS)
-    yield from evaluate(opened, context.run_id, "gold", "marts")
+        snapshot = _snapshot(opened)
+        yield from _events(opened, done, GOLD_SPECS, GOLD_TESTS)
+        checks = list(evaluate(opened, context.run_id, "gold", "marts"))
+        builds.record_gold(opened.engine, build_id, snapshot, actor="dagster:gold")
+    yield from checks
 
 
 def _run_dbt(

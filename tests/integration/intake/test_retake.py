@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sqlalchemy.orm import Session
+
 from ingestion.intake import retake
-from lakehouse.metadata import audit, builds
+from lakehouse.metadata import audit, builds, publishes
 from tests.integration.intake.conftest import READABLE, Inbox, patient
 
 
@@ -42,7 +44,8 @@ def test_what_is_in_silver_stays_there_until_it_is_landed_again(inbox: Inbox) ->
     inbox.move(submission_id, "LANDED")
     build = builds.start_build(inbox.engine, full_refresh=False, run_id=None, actor="t")
     builds.finish_build(inbox.engine, build.build_id, "succeeded", 1)
-    builds.mark_published(inbox.engine, build.build_id)
+    with Session(inbox.engine) as session, session.begin():
+        publishes.mark_shown(session, build.build_id, actor="t", reason="a test")
 
     look_again(inbox, "document")
 

@@ -141,45 +141,155 @@ def test_an_empty_build_says_so(engine: Engine) -> None:
     assert not builds.start_build(engine, full_refresh=True, run_id=None, actor="t").nothing_to_do
 
 
-def test_publishing_a_build_publishes_what_it_and_earlier_ones_integrated(
-    engine: Engine, submit: Submit
-) -> None:
-    first = submit("STAGED", "LANDED")
-    one = start(engine).build_id
-    builds.finish_build(engine, one, "succeeded", 1)
-    second = submit("STAGED", "LANDED")
-    two = start(engine).build_id
-    builds.finish_build(engine, two, "succeeded", 2)
-    third = submit("STAGED", "LANDED")
-    three = start(engine).build_id
-    builds.finish_build(engine, three, "succeeded", 3)
-
-    assert builds.mark_published(engine, two) == [first, second]
-    assert state_of(engine, third) == "INTEGRATED"
-    assert builds.mark_published(engine, two) == []
+def shown(engine: Engine, build_id: str) -> publishes.Shown:
+    with Session(engine) as session, session.begin():
+        return publishes.mark_shown(session, build_id, actor="test", reason="a test")
 
 
-def test_publishing_lags_until_the_last_build_is_published(engine: Engine, submit: Submit) -> None:
-    assert not publishes.behind(engine)
-    assert not work.pending(engine)
-    submit("STAGED", "LANDED")
-    assert work.pending(engine).pending
-    build = start(engine)
-    builds.finish_build(engine, build.build_id, "succeeded", 1)
-    assert publishes.behind(engine)
-
+def publish(engine: Engine, n: int, build_id: str, snapshot: int, state: str = "current") -> None:
     with Session(engine) as session, session.begin():
         session.execute(
             insert(models.Publish).values(
-                n=1,
-                schema_name="marts_1",
-                build_id=build.build_id,
-                state="current",
+                n=n,
+                schema_name=f"marts_{n}",
+                build_id=build_id,
+                snapshot_id=snapshot,
+                state=state,
                 row_counts={},
                 published_at=text("now()"),
                 actor="t",
             )
         )
 
-    assert not publishes.behind(engine)
+
+def integrate(engine: Engine) -> str:
+    build_id = start(engine).build_id
+    builds.finish_build(engine, build_id, "succeeded", 1)
+    return build_id
+
+
+def test_what_the_marts_of_a_build_hold_is_published_and_nothing_else(
+    engine: Engine, submit: Submit
+) -> None:
+    first = submit("STAGED", "LANDED")
+    one = integrate(engine)
+    second = submit("STAGED", "LANDED")
+    two = integrate(engine)
+    third = submit("STAGED", "LANDED")
+    integrate(engine)
+
+    assert shown(engine, two) == publishes.Shown([first, second], [])
+    assert state_of(engine, third) == "INTEGRATED"
+    assert shown(engine, two) == publishes.Shown([], [])
+
+    assert shown(engine, one) == publishes.Shown([], [second])
+    assert (state_of(engine, first), state_of(engine, second)) == ("PUBLISHED", "INTEGRATED")
+
+
+def test_what_was_landed_again_is_published_only_with_the_build_that_took_it_in_again(
+    engine: Engine, submit: Submit
+) -> None:
+    again = submit("STAGED", "LANDED")
+    one = integrate(engine)
+    shown(engine, one)
+    move(engine, again, "LANDED")
+    two = integrate(engine)
+
+    assert shown(engine, one) == publishes.Shown([], [])
+    assert publishes.compare(engine, one).missing == [again]
+    assert shown(engine, two) == publishes.Shown([again], [])
+    assert publishes.compare(engine, two).agrees
+
+
+def test_what_readers_see_is_compared_with_what_belongs_there(
+    engine: Engine, submit: Submit
+) -> None:
+    kept = submit("STAGED", "LANDED")
+    going = submit("STAGED", "LANDED")
+    one = integrate(engine)
+    shown(engine, one)
+    assert publishes.compare(engine, one).agrees
+
+    move(engine, going, "WITHDRAWN")
+    arrived = submit("STAGED", "LANDED")
+    found = publishes.compare(engine, one)
+    assert (found.missing, found.gone, found.misstated) == ([arrived], [going], [])
+
+    two = integrate(engine)
+    found = publishes.compare(engine, one)
+    assert (found.missing, found.gone, found.misstated) == ([arrived], [going], [])
+    found = publishes.compare(engine, two)
+    assert (found.missing, found.gone, found.misstated) == ([], [], [arrived])
+    shown(engine, two)
+    assert publishes.compare(engine, two).agrees
+    assert publishes.compare(engine, None).missing == sorted([kept, arrived])
+    assert publishes.compare(engine, None).misstated == sorted([kept, arrived])
+
+
+def test_work_waits_until_gold_holds_the_build_and_readers_see_that_gold(
+    engine: Engine, submit: Submit
+) -> None:
     assert not work.pending(engine)
+    submit("STAGED", "LANDED")
+    assert work.pending(engine).build
+
+    build_id = start(engine).build_id
+    assert work.pending(engine).build_unfinished  # its process may have died
+    builds.finish_build(engine, build_id, "succeeded", 1)
+    waiting = work.pending(engine)
+    assert not waiting.pending
+    assert waiting.build_unfinished
+    assert waiting.build
+
+    builds.record_gold(engine, build_id, 7, actor="t")
+    waiting = work.pending(engine)
+    assert (waiting.build, waiting.publish) == (False, True)
+
+    publish(engine, 1, build_id, 6)
+    assert publishes.behind(engine)  # Gold was made anew from the same build
+    publish(engine, 2, build_id, 7, state="switching")
+    assert publishes.behind(engine)
+    assert work.pending(engine).switch_unfinished
+    with engine.begin() as connection:
+        connection.execute(text("update publish set state = 'previous' where n = 1"))
+        connection.execute(text("update publish set state = 'current' where n = 2"))
+    assert not work.pending(engine)
+
+
+def test_a_rollback_is_on_purpose_and_makes_no_work(engine: Engine, submit: Submit) -> None:
+    submit("STAGED", "LANDED")
+    build_id = integrate(engine)
+    builds.record_gold(engine, build_id, 7, actor="t")
+    publish(engine, 1, build_id, 5, state="current")
+    publish(engine, 2, build_id, 7, state="previous")
+
+    assert publishes.rolled_back(engine)
+    assert not work.pending(engine)
+
+
+def test_a_build_that_failed_is_work_also_where_nothing_is_queued(engine: Engine) -> None:
+    build = builds.start_build(engine, full_refresh=True, run_id=None, actor="t")
+    builds.finish_build(engine, build.build_id, "failed", None)
+    assert work.pending(engine).build
+    with pytest.raises(BuildError, match=build.build_id):
+        builds.whole_silver(engine)
+
+
+def test_what_checks_keep_from_being_published_is_built_and_checked_again(
+    engine: Engine, submit: Submit
+) -> None:
+    submit("STAGED", "LANDED")
+    build_id = integrate(engine)
+    builds.record_gold(engine, build_id, 7, actor="t")
+    with Session(engine) as session, session.begin():
+        session.execute(
+            insert(models.CheckResult).values(
+                build_id=build_id,
+                layer="gold",
+                table_name="encounter_summary",
+                rule="a_rule",
+                severity="error",
+                passed=False,
+            )
+        )
+    assert work.pending(engine).build

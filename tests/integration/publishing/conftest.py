@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 
 import publishing
 from lakehouse import lake
-from lakehouse.metadata import builds, models
+from lakehouse.metadata import builds, models, submissions
 from lakehouse.settings import Settings
 
 
@@ -50,12 +51,44 @@ def write_marts(con: duckdb.DuckDBPyConnection) -> Callable[..., None]:
 
 
 @pytest.fixture
-def new_build(engine: Engine) -> Callable[..., str]:
-    """A succeeded build with one check of each severity; the ids sort by time."""
+def landed(engine: Engine) -> Callable[[], str]:
+    """One more submission that waits for Silver; the next build takes it in."""
 
-    def make(*, error_passed: bool = True, warning_passed: bool = True) -> str:
+    def land() -> str:
+        with Session(engine) as session, session.begin():
+            submission_id = submissions.new_id(session, datetime.now(UTC))
+            session.execute(
+                insert(models.Submission).values(
+                    submission_id=submission_id,
+                    group_key=submission_id,
+                    submitter="clinic",
+                    file_type="fhir_bundle",
+                    drop_id=submission_id,
+                    state="STAGED",
+                    content_sha256=submission_id,
+                    file_count=1,
+                    byte_count=1,
+                    received_at=datetime.now(UTC),
+                )
+            )
+            submissions.transition(session, submission_id, "LANDED", actor="test", reason=None)
+        return submission_id
+
+    return land
+
+
+@pytest.fixture
+def new_build(engine: Engine, con: duckdb.DuckDBPyConnection) -> Callable[..., str]:
+    """A build whose Gold is what the lake holds now, with one check of each severity."""
+
+    def make(
+        *, error_passed: bool = True, warning_passed: bool = True, checked: bool = True
+    ) -> str:
         build = builds.start_build(engine, full_refresh=True, run_id=None, actor="test")
         builds.finish_build(engine, build.build_id, "succeeded", 1)
+        builds.record_gold(engine, build.build_id, lake.snapshot_id(con), actor="test")
+        if not checked:
+            return build.build_id
         with Session(engine) as session, session.begin():
             session.execute(
                 insert(models.CheckResult),

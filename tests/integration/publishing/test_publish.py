@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 import publishing
 from lakehouse.databases import READER_ROLE
 from lakehouse.errors import PublishError
-from lakehouse.metadata import models
+from lakehouse.metadata import builds, models, publishes, submissions, work
 from lakehouse.settings import Settings
 
 Publish = Callable[..., publishing.PublishReport]
@@ -123,7 +124,11 @@ def test_published_tables_are_indexed_where_the_data_says(
 
 
 def test_publishing_unchanged_marts_again_does_nothing_and_says_so(
-    write_marts: WriteMarts, con: duckdb.DuckDBPyConnection, publish: Publish, marts: Marts
+    write_marts: WriteMarts,
+    con: duckdb.DuckDBPyConnection,
+    publish: Publish,
+    marts: Marts,
+    engine: Engine,
 ) -> None:
     write_marts(1)
     first = publish()
@@ -136,6 +141,12 @@ def test_publishing_unchanged_marts_again_does_nothing_and_says_so(
     assert "not changed" in second.message
     assert second.row_counts == first.row_counts
     assert schemas(marts) == [first.schema]
+    # The marts are those of the newer build too, and readers are told so.
+    assert second.build_id != first.build_id
+    assert marts.execute("select build_id, snapshot_id from marts.publication").fetchall() == [
+        (second.build_id, second.snapshot_id)
+    ]
+    assert not publishes.behind(engine)
 
 
 def test_a_deleted_row_or_a_dropped_mart_counts_as_a_change(
@@ -184,12 +195,20 @@ def test_a_failed_warning_does_not_block(
     assert publish(new_build(warning_passed=False)).changed
 
 
-def test_a_build_that_nobody_checked_is_not_published(
-    write_marts: WriteMarts, con: duckdb.DuckDBPyConnection, publish: Publish
+def test_a_build_that_nobody_checked_or_that_is_not_in_gold_is_not_published(
+    write_marts: WriteMarts,
+    con: duckdb.DuckDBPyConnection,
+    publish: Publish,
+    new_build: Callable[..., str],
+    engine: Engine,
 ) -> None:
     write_marts(1)
     with pytest.raises(PublishError, match="has not been checked"):
-        publish("20260101T000000000-000000")
+        publish(new_build(checked=False))
+    silver_only = builds.start_build(engine, full_refresh=True, run_id=None, actor="test").build_id
+    builds.finish_build(engine, silver_only, "succeeded", 1)
+    with pytest.raises(PublishError, match="not built and checked with build"):
+        publish(silver_only)
 
 
 def test_reasons_found_on_the_loaded_marts_block_before_readers_see_them(
@@ -218,17 +237,19 @@ def test_reasons_found_on_the_loaded_marts_block_before_readers_see_them(
 
 
 def test_the_marts_of_one_snapshot_are_published_even_while_a_build_goes_on(
-    write_marts: WriteMarts, con: duckdb.DuckDBPyConnection, publish: Publish, marts: Marts
+    write_marts: WriteMarts,
+    con: duckdb.DuckDBPyConnection,
+    publish: Publish,
+    new_build: Callable[..., str],
+    marts: Marts,
 ) -> None:
-    from lakehouse import lake
-
     write_marts(1)
-    snapshot = lake.snapshot_id(con)
+    whole = new_build()
     con.execute(
         "create or replace table lake.marts.patients as select 1 as patient_key, 2 as generation"
     )
 
-    report = publish(snapshot_id=snapshot)
+    report = publish(whole)
 
     assert generation(marts) == 1
     assert report.row_counts == {"encounters": ROWS, "patients": ROWS}
@@ -379,65 +400,171 @@ def test_verify_uses_the_recorded_counts_when_the_snapshot_has_expired(
 
 
 CRASH = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
-from publishing import PostgresTarget, publish
+import publishing
+from publishing import PostgresTarget, publisher
 from lakehouse import metadata
 from lakehouse.settings import Settings
 
-home, url, prefix, build, point = sys.argv[1:]
+home, url, prefix, act, point = sys.argv[1:]
 settings = Settings(LAKEHOUSE_HOME=Path(home), postgres_url=url, database_prefix=prefix)
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 class Dying(PostgresTarget):
     def switch(self, n, **options):
         if point == "before the switch":
-            os._exit(9)
-        super().switch(n, **options)
-        os._exit(9)
+            die()
+        done = super().switch(n, **options)
+        if point == "after the switch":
+            die()
+        return done
+
+    def _copy(self, lake, publication, table, snapshot):
+        if point == "between marts" and table == "patients":
+            die()
+        super()._copy(lake, publication, table, snapshot)
 
     def _index(self, schema, table, rows):
         if point == "while loading":
-            os._exit(9)
+            die()
         super()._index(schema, table, rows)
 
-publish(settings, metadata.engine(settings), build_id=build, run_id=None, actor="test",
-        target=Dying(settings))
+if point == "while states are marked":
+    publisher.publishes.mark_shown = die
+if act == "rollback":
+    publishing.rollback(settings, metadata.engine(settings), actor="test", target=Dying(settings))
+else:
+    publishing.publish(settings, metadata.engine(settings), build_id=act, run_id=None, actor="test",
+                       target=Dying(settings))
 """
 
+AFTER = ("after the switch", "while states are marked")
 
-@pytest.mark.parametrize("point", ["while loading", "before the switch", "after the switch"])
+
+def die(settings: Settings, act: str, point: str) -> None:
+    """A process that publishes (``act`` is the build) or rolls back, and is killed at ``point``."""
+    killed = subprocess.run(
+        [
+            *(sys.executable, "-c", CRASH, str(settings.home), str(settings.postgres_url)),
+            *(settings.database_prefix, act, point),
+        ],
+        cwd=Path(__file__).parents[3],
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("point", ["between marts", "while loading", "before the switch", *AFTER])
 def test_a_publisher_that_is_killed_leaves_a_whole_publish(
     point: str,
     write_marts: WriteMarts,
     con: duckdb.DuckDBPyConnection,
     publish: Publish,
     new_build: Callable[..., str],
+    landed: Callable[[], str],
     marts: Marts,
     settings: Settings,
     engine: Engine,
 ) -> None:
+    first = landed()
     write_marts(1)
     publish()
+    second = landed()
     write_marts(2)
+    die(settings, new_build(), point)
 
-    killed = subprocess.run(
-        [
-            *(sys.executable, "-c", CRASH, str(settings.home), str(settings.postgres_url)),
-            *(settings.database_prefix, new_build(), point),
-        ],
-        cwd=Path(__file__).parents[3],
-        check=False,
-    )
+    # Readers see one whole publish, no state promises more, and that there is work is known.
+    assert generation(marts) == (2 if point in AFTER else 1)
+    assert (state_of(engine, first), state_of(engine, second)) == ("PUBLISHED", "INTEGRATED")
+    assert work.pending(engine)
 
-    assert killed.returncode == 9
-    assert generation(marts) == (2 if point == "after the switch" else 1)
-    write_marts(3)
+    publishing.reconcile(settings, engine, actor="test")
+    assert not publishes.is_switching(engine)
+    seen = "PUBLISHED" if point in AFTER else "INTEGRATED"
+    assert state_of(engine, second) == seen
+    assert bool(work.pending(engine)) == (point not in AFTER)
+    if point not in AFTER:
+        assert publishing.publish(settings, engine, run_id=None, actor="test", con=con).changed
+    assert generation(marts) == 2
+    assert (state_of(engine, first), state_of(engine, second)) == ("PUBLISHED", "PUBLISHED")
+    assert not work.pending(engine)
+    current = [n for n, state in states(engine).items() if state == "current"]
+    assert schemas(marts) == ["marts_1", f"marts_{current[0]}"]
+    assert publishing.verify(settings, engine, con=con).agrees
+
+
+@pytest.mark.parametrize("point", ["before the switch", "after the switch"])
+def test_a_rollback_that_is_killed_is_whole_or_has_not_happened(
+    point: str,
+    write_marts: WriteMarts,
+    publish: Publish,
+    landed: Callable[[], str],
+    marts: Marts,
+    settings: Settings,
+    engine: Engine,
+) -> None:
+    for number in (1, 2):
+        submission = landed()
+        write_marts(number)
+        publish()
+    die(settings, "rollback", point)
+
+    # It is INTEGRATED before readers may lose it, never PUBLISHED without being seen.
+    assert state_of(engine, submission) == "INTEGRATED"
+    assert work.pending(engine).switch_unfinished
+    publishing.reconcile(settings, engine, actor="test")
+    back = point == "after the switch"
+    assert generation(marts) == (1 if back else 2)
+    assert state_of(engine, submission) == ("INTEGRATED" if back else "PUBLISHED")
+    assert publishes.rolled_back(engine) == back
+    assert not work.pending(engine)
+
+
+def test_after_a_rollback_only_what_readers_see_is_published_and_verify_says_what_is_not(
+    write_marts: WriteMarts,
+    publish: Publish,
+    landed: Callable[[], str],
+    marts: Marts,
+    settings: Settings,
+    engine: Engine,
+) -> None:
+    first = landed()
+    write_marts(1)
+    publish()
+    withdraw(engine, first)
+    second = landed()
+    write_marts(2)
+    publish()
+    assert publishing.verify(settings, engine).agrees
+
+    report = publishing.rollback(settings, engine, actor="test")
+
+    assert (report.no_longer, report.gone) == ([second], [first])
+    assert "INTEGRATED again" in report.message
+    assert "withdrawn" in report.message
+    assert state_of(engine, second) == "INTEGRATED"
+    verified = publishing.verify(settings, engine)
+    assert not verified.agrees
+    assert verified.rolled_back
+    assert (verified.submissions.missing, verified.submissions.gone) == ([second], [first])
+    assert verified.submissions.misstated == []
+
     report = publish()
-    assert generation(marts) == 3
-    left = [name for name in schemas(marts) if name != report.schema]
-    assert left == (["marts_1", "marts_2"] if point == "after the switch" else ["marts_1"])
-    if point == "after the switch":
-        assert states(engine) == {1: "previous", 2: "previous", 3: "current"}
+    assert report.submissions == [second]
+    assert publishing.verify(settings, engine).agrees
+
+
+def withdraw(engine: Engine, submission_id: str) -> None:
+    with Session(engine) as session, session.begin():
+        submissions.transition(session, submission_id, "WITHDRAWN", actor="test", reason="a test")
+
+
+def state_of(engine: Engine, submission_id: str) -> str:
+    with Session(engine) as session:
+        return submissions.get(session, submission_id).state
 
 
 def test_two_publishers_take_turns(
