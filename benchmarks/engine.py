@@ -23,7 +23,7 @@ from pathlib import Path
 import quality
 from benchmarks.main_job import MB, default_inputs, hold_one_back, machine, multiply, unpack
 from ingestion.intake import intake
-from ingestion.intake.drop import put_drop
+from ingestion.intake.drop import put_as
 from ingestion.landing import land
 from lakehouse import dbt_runner, embedded, lake
 from lakehouse.metadata import builds, submissions
@@ -56,7 +56,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder:
         home = Path(folder) / "home"
-        platform = open_platform(Settings(LAKEHOUSE_HOME=home, quiescence_minutes=0).with_home())
+        platform = open_platform(
+            Settings(LAKEHOUSE_HOME=home, quiescence_minutes=0).with_home(), create=True
+        )
         try:
             bundles = Path(folder) / "bundles"
             for path in arguments.inputs or default_inputs():
@@ -78,7 +80,7 @@ def main() -> None:
 def run(platform: Platform, folder: Path, drop: str) -> dict[str, float]:
     """Seconds of each stage for one drop."""
     store, engine, settings = platform.store, platform.engine, platform.settings
-    put_drop(store, folder, group=f"bench/fhir/{drop}", close=True)
+    put_as(store, engine, settings, folder, f"bench/fhir/{drop}", actor=_ACTOR)
     stages = Stages()
     with stages.timed("intake"):
         intake(store, engine, settings, now=datetime.now(UTC), actor=_ACTOR)

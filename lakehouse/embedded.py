@@ -50,6 +50,11 @@ def data_folder(settings: Settings) -> Path:
     return settings.home.resolve() / "postgres"
 
 
+def is_made(settings: Settings) -> bool:
+    """Whether there is an embedded server, running or not."""
+    return (data_folder(settings) / "PG_VERSION").exists()
+
+
 def is_running(settings: Settings) -> bool:
     return _running_url(data_folder(settings)) is not None
 

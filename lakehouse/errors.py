@@ -7,12 +7,17 @@ identifier of a patient, note text or a patient's file name: such values go thro
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class LakehouseError(Exception):
     """Base of every error raised on purpose by this project.
 
-    ``hint`` says what a person can do next; it is shown on its own line.
+    ``hint`` says what a person can do next; it is shown on its own line. ``exit_code`` is what the
+    command line ends with: 1 for what failed, 2 for what was asked wrongly.
     """
+
+    exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -25,6 +30,12 @@ class LakehouseError(Exception):
 
 class ConfigurationError(LakehouseError):
     """A setting is missing, still a placeholder, or contradicts another one."""
+
+
+class NoLakehouse(ConfigurationError):
+    """There is no lakehouse at LAKEHOUSE_HOME, and the command is none that makes one."""
+
+    exit_code = 2
 
 
 class StorageError(LakehouseError):
@@ -47,8 +58,18 @@ class StorageUnavailable(StorageError):
     """The object store did not answer within the bounded retries."""
 
 
+class UnknownName(LakehouseError):
+    """Nothing has the id or name that was given."""
+
+    exit_code = 2
+
+
 class IntakeError(LakehouseError):
     """A drop could not be registered."""
+
+
+class UnknownSubmission(IntakeError, UnknownName):
+    """No submission has this id."""
 
 
 class InputRejected(LakehouseError):
@@ -84,6 +105,8 @@ class BuildError(LakehouseError):
 
 class QualityError(LakehouseError):
     """A suite is wrong, or a check could not be evaluated."""
+
+    exit_code = 3
 
 
 class PublishError(LakehouseError):

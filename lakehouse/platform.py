@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse import databases, embedded, lake, metadata
+from lakehouse.errors import NoLakehouse
 from lakehouse.settings import Settings, load_settings
 from lakehouse.storage import ObjectStore, open_store
 
@@ -29,18 +30,37 @@ class Platform:
     store: ObjectStore
 
 
-def open_platform(settings: Settings | None = None) -> Platform:
+def open_platform(settings: Settings | None = None, *, create: bool = False) -> Platform:
     """The platform of ``settings`` (default: the environment's).
 
-    Without POSTGRES_URL the embedded server is started and set up on first use; with it, the server
-    must have been set up by ``lakehouse init``.
+    Without POSTGRES_URL the embedded server is started, and with ``create`` made and set up on
+    first use; with POSTGRES_URL the server must have been set up by ``lakehouse init``. Raises
+    :class:`NoLakehouse` where there is none and ``create`` is false.
     """
-    settings = settings or load_settings()
+    if settings is None:
+        settings = load_settings() if create else existing_settings()
+    elif not create:
+        _require(settings)
     uses_embedded = settings.postgres_url is None
     settings = embedded.ensure_running(settings)
     if uses_embedded:
         _set_up_once(settings)
     return Platform(settings, metadata.engine(settings), open_store(settings))
+
+
+def existing_settings() -> Settings:
+    """The environment's settings. Raises :class:`NoLakehouse` where they name no lakehouse, and makes
+    nothing then."""
+    return load_settings(before=_require)
+
+
+def _require(settings: Settings) -> None:
+    if settings.postgres_url is None and not embedded.is_made(settings):
+        raise NoLakehouse(
+            f"There is no lakehouse here ({settings.home.resolve()}).",
+            hint="Go to the project's folder, or set LAKEHOUSE_HOME to the folder of yours; "
+            "`lakehouse init` makes a new one.",
+        )
 
 
 def set_up(settings: Settings) -> None:

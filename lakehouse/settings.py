@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -77,6 +78,9 @@ class Settings(BaseSettings):
     )
     quiescence_minutes: float = Field(
         default=15.0, ge=0, description="A drop without _SUCCESS closes after this long unchanged."
+    )
+    archive_max_gb: float = Field(
+        default=100.0, gt=0, description="What an archive that is dropped may unpack to, in GB."
     )
     classifier_impl: str = Field(
         default="ingestion.intake.classify:ContentClassifier",
@@ -202,10 +206,16 @@ class Settings(BaseSettings):
     def with_home(self) -> Settings:
         """The same settings with ``home`` made absolute, created, and a privacy key in place."""
         home = self.home.resolve()
-        (home / "secrets").mkdir(parents=True, exist_ok=True, mode=0o700)
         update: dict[str, Any] = {"home": home}
-        if self.privacy_key is None:
-            update["privacy_key"] = SecretStr(secret_file(home / "secrets" / "privacy_key"))
+        try:
+            (home / "secrets").mkdir(parents=True, exist_ok=True, mode=0o700)
+            if self.privacy_key is None:
+                update["privacy_key"] = SecretStr(secret_file(home / "secrets" / "privacy_key"))
+        except OSError as error:
+            raise ConfigurationError(
+                f"The folder {home} cannot be made or written ({error.strerror}).",
+                hint="Set LAKEHOUSE_HOME to a folder that this user may write to.",
+            ) from error
         return self.model_copy(update=update)
 
 
@@ -228,8 +238,8 @@ def secret_file(path: Path) -> str:
     return secret
 
 
-def load_settings() -> Settings:
-    """Settings of this process.
+def load_settings(before: Callable[[Settings], None] | None = None) -> Settings:
+    """Settings of this process; ``before`` looks at them before the home folder is made.
 
     Raises :class:`ConfigurationError` that names the variable when one is missing, a placeholder
     or out of range.
@@ -237,10 +247,13 @@ def load_settings() -> Settings:
     from pydantic import ValidationError
 
     try:
-        return Settings().with_home()
+        settings = Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper() or "settings"
         raise ConfigurationError(
             f"{name} is not usable: {first['msg']}.", hint="See .env.example for what is allowed."
         ) from None
+    if before is not None:
+        before(settings)
+    return settings.with_home()

@@ -209,6 +209,11 @@ _FROM_SURROGATES = str.maketrans({code: chr(target) for code, target in _SURROGA
 _TO_SURROGATES = str.maketrans({target: chr(code) for code, target in _SURROGATES.items()})
 
 
+def key_name(name: str) -> str:
+    """A file's name as it stands in a key: bytes that are no UTF-8 become private-use characters."""
+    return name.translate(_FROM_SURROGATES)
+
+
 class LocalStore:
     """A folder as object store. Writes appear whole, by rename or link.
 

@@ -20,7 +20,7 @@ INBOX: Final = "inbox/"
 MARKER: Final = "_SUCCESS"
 
 #: Names that operating systems and consoles leave behind; never data.
-_NOT_DATA: Final = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".keep", ".gitkeep"})
+NOT_DATA: Final = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".keep", ".gitkeep"})
 #: Submitter and file type of a drop that lies too high in the inbox to name them.
 UNNAMED: Final = "unsorted"
 
@@ -100,7 +100,7 @@ def discover(store: ObjectStore, settings: Settings) -> Iterator[InboxGroup]:
     for info in store.list(INBOX):
         segments = info.key.removeprefix(INBOX).split("/")
         folders, name = segments[:-1], segments[-1]
-        if name in _NOT_DATA or not name:
+        if name in NOT_DATA or not name:
             continue
         key = "/".join(folders[: settings.group_by_depth])
         if len(folders) < settings.group_by_depth:

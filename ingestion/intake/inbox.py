@@ -81,10 +81,11 @@ def pending_groups(
         what = known.get(group.key)
         if not group.files or _is_settled(group, what):
             continue
-        if group.is_closed(settings, moment):
+        if _is_closed(group, what, settings, moment):
             found.append(group.key)
         elif what is None or what.fingerprint != group.fingerprint:
-            register.remember_open(engine, group, _quiet_words(settings), now=moment)
+            words = _open_words(group, what, settings)
+            register.remember_open(engine, group, words, now=moment)
     unfinished = (key for key, what in known.items() if what.unfinished)
     return sorted({*found, *unfinished})
 
@@ -94,35 +95,57 @@ def anything_pending(store: ObjectStore, engine: Engine, settings: Settings) -> 
     return bool(pending_groups(store, engine, settings) or pending_work(engine))
 
 
-def _quiet_words(settings: Settings) -> str:
+def _is_closed(group: InboxGroup, known: _Known | None, settings: Settings, now: datetime) -> bool:
+    """Whether the drop is complete. One that a command is putting, or stopped putting, is not,
+    however long nothing changes, unless somebody marks it."""
+    if known is not None and known.being_put and not group.marked:
+        return False
+    return group.is_closed(settings, now)
+
+
+def _open_words(group: InboxGroup, known: _Known | None, settings: Settings) -> str:
+    if known is not None and known.being_put and not group.marked:
+        return "`lakehouse drop`, which is putting it; where it was interrupted, run it again"
     return f"_SUCCESS, or {settings.quiescence_minutes:g} minute(s) without a change"
 
 
 @dataclass(frozen=True)
 class _Known:
-    fingerprint: str
+    """What was noted of a drop: by an earlier pass, and by the command that put it."""
+
+    fingerprint: str | None
     open: bool
     unfinished: bool
+    being_put: bool
 
 
 def _known(engine: Engine, group_key: str | None = None) -> dict[str, _Known]:
     """What was noted of all drops, or of one."""
+    group, command = models.InboxGroup, models.CommandDrop
     with Session(engine) as session:
-        query = select(
-            models.InboxGroup.group_key,
-            models.InboxGroup.fingerprint,
-            models.InboxGroup.outcome,
-            models.InboxGroup.group_key == models.Submission.group_key,
-            models.Submission.state,
-        ).outerjoin(
-            models.Submission,
-            models.Submission.submission_id == models.InboxGroup.submission_id,
+        query = (
+            select(
+                func.coalesce(group.group_key, command.group_key),
+                group.fingerprint,
+                group.outcome,
+                group.group_key == models.Submission.group_key,
+                models.Submission.state,
+                command.finished,
+            )
+            .select_from(group)
+            .join(command, command.group_key == group.group_key, full=True)
+            .outerjoin(models.Submission, models.Submission.submission_id == group.submission_id)
         )
         if group_key is not None:
-            query = query.where(models.InboxGroup.group_key == group_key)
+            query = query.where(func.coalesce(group.group_key, command.group_key) == group_key)
         return {
-            key: _Known(fingerprint, outcome == "open", bool(own) and state == "RECEIVED")
-            for key, fingerprint, outcome, own, state in session.execute(query)
+            key: _Known(
+                fingerprint,
+                outcome == "open",
+                bool(own) and state == "RECEIVED",
+                being_put=finished is False,
+            )
+            for key, fingerprint, outcome, own, state, finished in session.execute(query)
         }
 
 
@@ -162,14 +185,14 @@ class _Pass:
                 self._refuse(group, "a drop has _SUCCESS but no files")
         elif _is_settled(group, known):
             self.report.unchanged += 1
-        elif group.is_closed(self.settings, self.now):
+        elif _is_closed(group, known, self.settings, self.now):
             self.take(group)
         else:
-            self._leave_open(group, _quiet_words(self.settings))
+            self._leave_open(group, _open_words(group, known, self.settings))
 
     def take(self, group: InboxGroup) -> None:
         """Register and stage a closed drop."""
-        with _only_process(self.engine, group.key, wait=self.wait) as alone:
+        with only_process(self.engine, group.key, wait=self.wait) as alone:
             if not alone:
                 self._leave_open(group, "another intake, which is taking it in", remember=False)
                 return
@@ -230,9 +253,10 @@ class _Pass:
 def _candidates(group: InboxGroup, past: Past) -> list[Candidate]:
     """The drop's content: what the inbox has, and what it had and no longer has.
 
-    A file that vanished is no change: it is taken over from the earlier submission.
+    A file that vanished is no change: it is taken over from the earlier submission, unless a person
+    said that what is there now replaces it whole.
     """
-    known = {**past.files, **past.registered}
+    known = {} if past.is_replaced else {**past.files, **past.registered}
     current = {
         file.path: Candidate(
             path=file.path,
@@ -282,7 +306,7 @@ def _settled_as(former: FormerFile | None, size: int, etag: str | None) -> str |
 
 
 @contextmanager
-def _only_process(engine: Engine, group_key: str, *, wait: bool) -> Iterator[bool]:
+def only_process(engine: Engine, group_key: str, *, wait: bool) -> Iterator[bool]:
     """Hold the drop's lock; gives false where another process has it and ``wait`` is false."""
     key = func.hashtextextended(f"lakehouse.intake:{group_key}", 0)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from psycopg import sql
 from sqlalchemy import Engine, insert, select
@@ -45,11 +45,13 @@ class Past:
 
     ``unfinished`` is a submission that was registered but not staged (its process died).
     ``files`` are those of the newest submission of this drop that is still there, ``registered``
-    those of the unfinished one.
+    those of the unfinished one. ``is_replaced`` says that the drop's present content replaces
+    ``submission_id`` whole.
     """
 
     submission_id: str | None = None
     unfinished: str | None = None
+    is_replaced: bool = False
     files: Mapping[str, FormerFile] = field(default_factory=dict)
     registered: Mapping[str, FormerFile] = field(default_factory=dict)
 
@@ -73,9 +75,11 @@ def past_of(engine: Engine, group_key: str) -> Past:
         latest = lineage[0]
         kept = next((one for one in lineage if one.staged_at and one.state != "WITHDRAWN"), None)
         unfinished = latest.submission_id if latest.state == "RECEIVED" else None
+        command = session.get(models.CommandDrop, group_key)
         return Past(
             submission_id=latest.submission_id,
             unfinished=unfinished,
+            is_replaced=command is not None and command.replaces == latest.submission_id,
             files=_files(session, kept.submission_id) if kept else {},
             registered=_files(session, unfinished) if unfinished else {},
         )
@@ -103,7 +107,15 @@ def register(
         return _settle_new(session, group, files, content, predecessor, now, actor)
 
 
-def content_hash(files: Sequence[Examined]) -> str:
+class _Hashed(Protocol):
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+
+def content_hash(files: Iterable[_Hashed]) -> str:
     """One hash for the paths and contents of all files."""
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda file: file.path):

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
@@ -28,8 +29,11 @@ _GAP = 2
 #: Longer values are cut where a row is a list: --json and --csv give them whole.
 _LONGEST = 300
 
-console = Console(highlight=False, soft_wrap=False)
-errors_console = Console(stderr=True, highlight=False)
+#: Emoji codes are off: `1:100:5` is a value of somebody's data, and no picture.
+console = Console(highlight=False, soft_wrap=False, emoji=False)
+errors_console = Console(stderr=True, highlight=False, emoji=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
 def print_json(value: object) -> None:

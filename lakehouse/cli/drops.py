@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 from rich.padding import Padding
 
-from lakehouse.cli.console import console, print_json
+from lakehouse.cli.console import AsJson, console, print_json
 
 _PANEL = "Drops"
 
@@ -29,42 +29,70 @@ def actor() -> str:
 
 
 def drop(
-    folder: Annotated[
-        Path,
-        typer.Argument(exists=True, file_okay=True, help="A folder (or one file) of raw files."),
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            exists=True,
+            metavar="PATH",
+            help="Folders, files or archives (zip, tar, tar.gz, tar.xz, tar.zst).",
+        ),
     ],
     submitter: Annotated[str, typer.Option(help="Who sends it.")] = "local",
     file_type: Annotated[
         str, typer.Option(help="What it is; content decides in the end.")
     ] = "mixed",
-    drop_id: Annotated[
-        str | None, typer.Option(help="Name of the drop; default: the folder's.")
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            "--drop-id",
+            help="Name of the drop, all paths together; default: each path is one of its own name.",
+        ),
     ] = None,
+    supersede: Annotated[
+        bool,
+        typer.Option(
+            "--supersede", help="Where the drop holds something else: this replaces all of it."
+        ),
+    ] = False,
+    amend: Annotated[
+        bool,
+        typer.Option(
+            "--amend", help="Where the drop holds something else: add to it, file by file."
+        ),
+    ] = False,
     close: Annotated[
         bool, typer.Option(help="Write _SUCCESS at the end, so that the drop closes at once.")
     ] = True,
+    as_json: AsJson = False,
 ) -> None:
-    """Put files into the inbox, as any S3 client would. `lakehouse run` takes it from there."""
-    from ingestion.intake.drop import put_drop
+    """Put files into the inbox, as any S3 client would. `lakehouse run` takes it from there.
+
+    Each path is a drop of its own. Archives are unpacked on the way. What is in the inbox is never
+    overwritten without --supersede or --amend: in a terminal you are asked, else the exit code is 2.
+    """
+    from lakehouse.cli import dropping
     from lakehouse.platform import open_platform
 
-    platform = open_platform()
-    report = put_drop(
-        platform.store,
-        folder,
-        group="/".join((submitter, file_type, drop_id or folder.resolve().stem)),
-        close=close,
+    if supersede and amend:
+        raise typer.BadParameter("--supersede replaces all, --amend keeps the rest: choose one.")
+    dropping.drop(
+        open_platform(create=True),
+        paths,
+        dropping.Wishes(
+            submitter,
+            file_type,
+            name,
+            change="supersede" if supersede else "amend" if amend else None,
+            close=close,
+            actor=actor(),
+        ),
+        as_json=as_json,
     )
-    console.print(
-        f"{report.written} file(s) put into [bold]{report.prefix}[/], "
-        f"{report.unchanged} already there ({report.bytes / 1e6:,.1f} MB)."
-    )
-    if report.written:
-        console.print("Next: [bold]lakehouse run[/] (or wait for the sensor of `make up`).")
 
 
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Where everything stands: drops, submissions, quarantine, last build, checks and publish."""
     from lakehouse.cli.summary import show_status
@@ -84,7 +112,7 @@ def quarantine(
         bool, typer.Option(help="Show file names: they may hold names of patients.")
     ] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many at most, newest first.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """What was not taken: reason, place and what to do about it."""
     from ingestion.advice import next_step
@@ -138,7 +166,7 @@ def review(
 
 
 def retake(
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look again at files in quarantine that no source could read: a newer version may read them.
 

@@ -1,7 +1,7 @@
 """Entry point of the ``lakehouse`` command: composes the groups and turns errors into exit codes.
 
-Exit codes: 0 done · 1 failed · 2 wrong usage · 3 a quality check blocked publishing · 4 done, but
-something is in quarantine or needs review · 130 interrupted.
+Exit codes: 0 done · 1 failed · 2 wrong usage, or a question that nobody answered · 3 a quality check
+blocked publishing · 4 done, but something is in quarantine or needs review · 130 interrupted.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from lakehouse.cli import admin, drops, pipeline, query, service, stack, views
 from lakehouse.cli.console import errors_console
 from lakehouse.errors import LakehouseError, QualityError
 
-EXIT_FAILED = 1
-EXIT_BLOCKED = 3
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
@@ -51,12 +49,10 @@ def _run() -> int:
     """The exit code of the command that was typed."""
     try:
         app()
-    except QualityError as error:
-        errors_console.print(f"[bold red]Blocked:[/] {escape(str(error))}", highlight=False)
-        return EXIT_BLOCKED
     except LakehouseError as error:
-        errors_console.print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False)
-        return EXIT_FAILED
+        word = "Blocked" if isinstance(error, QualityError) else "Error"
+        errors_console.print(f"[bold red]{word}:[/] {escape(str(error))}", highlight=False)
+        return error.exit_code
     except KeyboardInterrupt:
         errors_console.print("Interrupted. What was done is kept; run the command again to go on.")
         return EXIT_INTERRUPTED

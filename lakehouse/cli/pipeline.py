@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakehouse.cli.console import console, print_json, progress_lines, table
+from lakehouse.cli.console import AsJson, console, print_json, progress_lines, table
 
 if TYPE_CHECKING:
     from lakehouse.platform import Platform
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 _PANEL = "Pipeline"
 _SAMPLES = Path(__file__).resolve().parents[2] / "samples" / "drops"
-
-AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,15 +28,18 @@ def demo() -> None:
 
     Where the service is up, it takes them; this command then waits and shows the same result.
     """
-    from ingestion.intake.drop import put_drop
+    from ingestion.intake.drop import put_as
+    from lakehouse.cli.drops import actor
     from lakehouse.platform import open_platform
 
     started = time.monotonic()
     console.print("[bold]The sample drops[/] (samples/README.md says what each holds)")
-    platform = open_platform()
+    platform = open_platform(create=True)
     for folder in sorted(path for path in _SAMPLES.glob("*/*/*") if path.is_dir()):
         group = folder.relative_to(_SAMPLES).as_posix()
-        report = put_drop(platform.store, folder, group=group, close=True)
+        report = put_as(
+            platform.store, platform.engine, platform.settings, folder, group, actor=actor()
+        )
         word = f"{report.written} file(s) put" if report.written else "already there"
         console.print(f"   inbox/{group:<44} [dim]{word}[/]")
     console.print()

@@ -16,7 +16,7 @@ import typer
 
 from lakehouse.cli.console import console
 from lakehouse.errors import ConfigurationError
-from lakehouse.settings import Settings, load_settings
+from lakehouse.settings import Settings
 
 _PANEL = "Service"
 _SUPERVISOR = "lakehouse.supervisor"
@@ -50,7 +50,7 @@ def up(
     from lakehouse.platform import open_platform
     from orchestration.instance import environment, open_instance
 
-    settings = open_platform().settings
+    settings = open_platform(create=True).settings
     running = [name for name in _NAMES if _alive(settings, name)]
     if len(running) == len(_NAMES):
         console.print("[green]Already up.[/]")
@@ -127,8 +127,9 @@ def _show_links(settings: Settings) -> None:
 def down() -> None:
     """Stop what `up` started, and the embedded Postgres. Nothing is lost."""
     from lakehouse import embedded
+    from lakehouse.platform import existing_settings
 
-    settings = load_settings()
+    settings = existing_settings()
     stopped = [name for name in _NAMES if _stop(settings, name)]
     if "daemon" in stopped and (settings.postgres_url or embedded.is_running(settings)):
         from orchestration.daemon import forget

@@ -28,9 +28,9 @@ def credentials(
 ) -> None:
     """Addresses and logins of everything that people open."""
     from lakehouse import secrets
-    from lakehouse.settings import load_settings
+    from lakehouse.platform import existing_settings
 
-    settings = load_settings()
+    settings = existing_settings()
     folder = Path(os.environ.get("LAKEHOUSE_LOGINS", settings.home / "secrets"))
     addresses = {"superset": f"http://localhost:{settings.superset_port}"}
     if settings.uses_s3:

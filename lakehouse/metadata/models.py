@@ -159,6 +159,23 @@ class InboxGroup(Base):
     note: Mapped[str | None]
 
 
+class CommandDrop(Base):
+    """A drop that `lakehouse drop` put into the inbox.
+
+    ``source`` is a reference to the path it came from: another path of the same name is another
+    drop. ``replaces`` is the submission that its content replaces whole, so that nothing of it is
+    taken over. ``finished`` is false while files are being put: what is there is not all.
+    """
+
+    __tablename__ = "command_drop"
+
+    group_key: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    replaces: Mapped[str | None] = mapped_column(ForeignKey("submission.submission_id"))
+    finished: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    put_at: Mapped[datetime]
+
+
 class Quarantine(Base):
     """Input that was not taken, with the reason. Never holds identifiers, names or note text,
     except ``path`` (the submitter's file name), which leaves this table only as a reference."""

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Engine, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from lakehouse.errors import IntakeError
+from lakehouse.errors import IntakeError, UnknownSubmission
 from lakehouse.metadata import audit
 from lakehouse.metadata.ids import next_id
 from lakehouse.metadata.models import AuditEvent, IntegrationQueue, Submission, SubmissionHold
@@ -422,7 +422,7 @@ def _locked(session: Session, submission_id: str) -> Submission:
     return submission
 
 
-def _unknown(submission_id: str) -> IntakeError:
-    return IntakeError(
+def _unknown(submission_id: str) -> UnknownSubmission:
+    return UnknownSubmission(
         f"There is no submission {submission_id}.", hint="`lakehouse status` lists them."
     )

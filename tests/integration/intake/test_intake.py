@@ -13,9 +13,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from ingestion.intake.classify import Classification
-from ingestion.intake.drop import put_drop
 from ingestion.intake.layouts import sync_layouts
-from lakehouse.errors import AccessDenied, ConfigurationError, IntakeError
+from lakehouse.errors import AccessDenied, ConfigurationError
 from lakehouse.metadata import audit, models
 from lakehouse.metadata.status import status
 from tests.integration.intake.conftest import GROUP, Inbox, patient
@@ -424,32 +423,3 @@ def test_a_changed_and_a_removed_layout_follow_the_files(inbox: Inbox, tmp_path:
         ]
         changed = audit.history(session, "layout:visits:1")
         assert [event.action for event in changed] == ["layout.added", "layout.changed"]
-
-
-def test_lakehouse_drop_puts_a_folder_and_puts_it_once(inbox: Inbox, tmp_path: Path) -> None:
-    folder = tmp_path / "drop"
-    (folder / "deep").mkdir(parents=True)
-    (folder / "a.json").write_bytes(patient(1))
-    (folder / "deep" / "b.json").write_bytes(patient(2))
-
-    first = put_drop(inbox.store, folder, group=GROUP, close=True)
-    inbox.take()
-    second = put_drop(inbox.store, folder, group=GROUP, close=True)
-
-    assert (first.written, first.unchanged) == (2, 0)
-    assert (second.written, second.unchanged, second.bytes) == (0, 2, 0)
-    assert inbox.pending() == []
-
-    (folder / "a.json").write_bytes(patient(3))
-    assert put_drop(inbox.store, folder, group=GROUP, close=True).written == 1
-    assert inbox.take_one().supersedes is not None
-
-
-def test_lakehouse_drop_refuses_nothing_and_nowhere(inbox: Inbox, tmp_path: Path) -> None:
-    folder = tmp_path / "drop"
-    folder.mkdir()
-    with pytest.raises(IntakeError, match="no files"):
-        put_drop(inbox.store, folder, group=GROUP, close=True)
-    (folder / "a.json").write_bytes(b"x")
-    with pytest.raises(IntakeError, match="named by"):
-        put_drop(inbox.store, folder, group="../up", close=True)
