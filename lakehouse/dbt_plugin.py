@@ -14,7 +14,7 @@ from dbt.adapters.duckdb.credentials import DuckDBCredentials
 from dbt.adapters.duckdb.environments.local import DuckDBConnectionWrapper, LocalEnvironment
 from dbt.adapters.duckdb.plugins import BasePlugin
 
-from lakehouse import embedded, lake
+from lakehouse import attachment_text, embedded, lake
 from lakehouse.settings import Settings, load_settings
 
 #: Settings of the build that runs in this process (dbt-duckdb makes the plugin, so it cannot be
@@ -33,6 +33,7 @@ class Plugin(BasePlugin):
         lake.prepare(conn, settings)
         lake.attach(conn, settings)
         _attach_metadata(conn, settings)
+        attachment_text.register(conn)
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
         # A cursor is a connection of its own: the lake must be its default too. The key is a
@@ -49,8 +50,8 @@ class LakeEnvironment(LocalEnvironment):
     """dbt's side of the DuckDB that :func:`lake.kept_open` holds, or of one of its own.
 
     dbt works on one node at a time (decision 0029) and opens a connection for each: all of them are one
-    session, since setting one up asks the catalog. What dbt adds, the schema ``memory.scratch`` and the
-    attached metadata database, is gone after :meth:`close`.
+    session, since setting one up asks the catalog. What dbt adds, the schema ``memory.scratch``, the
+    function that reads attachments and the attached metadata database, is gone after :meth:`close`.
     """
 
     _session: duckdb.DuckDBPyConnection | None = None
@@ -71,6 +72,7 @@ class LakeEnvironment(LocalEnvironment):
         settings = _settings()
         connection = lake.connect(settings)
         _attach_metadata(connection, settings)
+        attachment_text.register(connection)
         return connection
 
     def close(self) -> None:
@@ -79,6 +81,7 @@ class LakeEnvironment(LocalEnvironment):
             self._session.close()
             self._session = None
         if connection is not None:
+            attachment_text.unregister(connection)
             connection.execute("drop schema if exists memory.scratch cascade")
             connection.execute("detach database if exists metadata")
         super().close()  # type: ignore[no-untyped-call]

@@ -40,6 +40,7 @@ _SILVER_SOURCES = (
     "macros/materializations/*.sql",
     "models/staging/*.sql",
     "models/silver/*.sql",
+    "../lakehouse/attachment_text.py",
 )
 _PROJECT_SOURCES = ("macros/**/*.sql", "models/**/*", "tests/**/*.sql", "*.yml")
 
@@ -168,11 +169,11 @@ def silver_fingerprint() -> str:
 
 def _fingerprint(patterns: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
-    for package in ("dbt-core", "dbt-duckdb", "duckdb"):
+    for package in ("dbt-core", "dbt-duckdb", "duckdb", "inscriptis", "lxml", "striprtf"):
         digest.update(importlib.metadata.version(package).encode())
     for path in sorted({path for pattern in patterns for path in PROJECT.glob(pattern)}):
         if path.is_file():
-            digest.update(path.relative_to(PROJECT).as_posix().encode() + b"\0")
+            digest.update(os.path.relpath(path, PROJECT).encode() + b"\0")
             digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 

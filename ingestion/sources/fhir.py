@@ -85,7 +85,8 @@ _BOM: Final = b"\xef\xbb\xbf"
 _WIDE_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 _BLANK: Final = b" \t\r\n"
 _TAKEN_METHODS: Final = frozenset({"POST", "PUT", None})
-_URN_REFERENCE: Final = re.compile(rb'("reference"\s*:\s*")(urn:[^"\\]+)"')
+#: References, and elements of type url: an attachment may name a Binary of its bundle.
+_URN_REFERENCE: Final = re.compile(rb'("(?:reference|url)"\s*:\s*")(urn:[^"\\]+)"')
 _BEFORE_REFERENCE: Final = re.compile(rb'"reference"\s*:\s*\Z')
 _NUL_ESCAPE: Final = rb"\u0000"
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")

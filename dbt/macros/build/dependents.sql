@@ -3,6 +3,7 @@
     - a conditional reference (`Practitioner?identifier=…`) resolves when its target arrives,
       changes its identifiers or leaves;
     - a note is one row however often it was sent: resources of one encounter belong together;
+    - a note may be in a Binary that its attachment names, and be replaced by another document;
     - a medication request may take its code from a Medication;
     - ECG and genomic reports take values from their result Observations.
     `silver.resource_identifier` and `silver.resource_link` remember what depends on what. They are
@@ -110,13 +111,15 @@
 {% endmacro %}
 
 
-{#- Add keys to `touched`, and their winners. -#}
+{#- Add keys to `touched`, and their winners; returns whether there were more. -#}
 {% macro touch_more(keys) %}
     {% do run_query("create or replace table memory.scratch.touched_too as select distinct resource_type, resource_id from (" ~ keys ~ ") as found anti join memory.scratch.touched using (resource_type, resource_id)") %}
     {% if run_query('select count(*) from memory.scratch.touched_too').columns[0].values()[0] %}
         {% do run_query('insert into memory.scratch.winner ' ~ winners('memory.scratch.touched_too')) %}
         {% do run_query('insert into memory.scratch.touched select * from memory.scratch.touched_too') %}
+        {{ return(true) }}
     {% endif %}
+    {{ return(false) }}
 {% endmacro %}
 
 
@@ -166,7 +169,7 @@
             bronze.ingested_at,
             from_json(
                 bronze.resource,
-                '{"subject":{"reference":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"context":{"encounter":[{"reference":"VARCHAR"}]},"medicationReference":{"reference":"VARCHAR"},"result":[{"reference":"VARCHAR"}],"category":[{"coding":[{"code":"VARCHAR"}]}],"code":{"coding":[{"code":"VARCHAR"}]},"presentedForm":["JSON"]}'
+                '{"subject":{"reference":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"context":{"encounter":[{"reference":"VARCHAR"}]},"content":[{"attachment":{"url":"VARCHAR"}}],"status":"VARCHAR","docStatus":"VARCHAR","relatesTo":[{"code":"VARCHAR","target":{"reference":"VARCHAR"}}],"medicationReference":{"reference":"VARCHAR"},"result":[{"reference":"VARCHAR"}],"category":[{"coding":[{"code":"VARCHAR"}]}],"code":{"coding":[{"code":"VARCHAR"}]},"presentedForm":[{"url":"VARCHAR"}]}'
             ) as parsed
         from {{ source('bronze', 'fhir_resource') }} as bronze
         where {{ is_winner(['DocumentReference', 'DiagnosticReport', 'MedicationRequest']) }}
@@ -183,6 +186,20 @@
             resource_type = 'DocumentReference'
             or (resource_type = 'DiagnosticReport' and len(parsed."presentedForm") > 0) as is_note,
             parsed."medicationReference".reference as medication_reference,
+            list_filter(
+                list_concat(
+                    list_transform(parsed.content, lambda c: c.attachment.url),
+                    list_transform(parsed."presentedForm", lambda f: f.url)
+                ),
+                lambda u: u is not null
+            ) as attachment_urls,
+            case
+                when {{ note_counts('resource_type', 'parsed.status', 'parsed."docStatus"') }}
+                    then list_transform(
+                        list_filter(parsed."relatesTo", lambda r: r.code = 'replaces'),
+                        lambda r: r.target.reference
+                    )
+            end as replaced_references,
             case
                 when
                     resource_type = 'DiagnosticReport'
@@ -228,6 +245,18 @@
             'Observation',
             {{ reference_id('result_reference', 'Observation', none, 'resource_id') }}
         from (select *, unnest(result_references) as result_reference from named)
+        union all
+        select
+            * exclude (attachment_url),
+            'Binary',
+            {{ reference_id('attachment_url', 'Binary', none, 'resource_id') }}
+        from (select *, unnest(attachment_urls) as attachment_url from named)
+        union all
+        select
+            * exclude (replaced_reference),
+            'replaced DocumentReference',
+            {{ reference_id('replaced_reference', 'DocumentReference', none, 'resource_id') }}
+        from (select *, unnest(replaced_references) as replaced_reference from named)
     )
 
     select distinct
@@ -253,43 +282,54 @@
 {%- endmacro %}
 
 
-{#- Touch what depends on a touched resource. -#}
+{#-
+    Touch what depends on a touched resource, in three steps, each of which needs the one before: rows
+    that take something from it; the resources that may be the same note as one of these; and what all
+    of these are made from, which a model finds among the winners of touched keys only.
+-#}
 {% macro touch_linked() %}
     {% if not keeps_rows('resource_link') %}
         {{ return('') }}
     {% endif %}
-    {% set dependents %}
-        with remembered as (
-            select resource_type, resource_id, target_type, target_id from lake.silver.resource_link
-        ),
-
-        of_touched as (
-            select target_type, target_id
-            from remembered
-            semi join memory.scratch.touched using (resource_type, resource_id)
-            union all
-            select target_type, target_id from memory.scratch.current_link
-        )
-
-        -- what takes content from a touched Medication or Observation
+    {% set takers %}
         select remembered.resource_type, remembered.resource_id
-        from remembered
+        from lake.silver.resource_link as remembered
         semi join memory.scratch.touched
             on remembered.target_type = touched.resource_type and remembered.target_id = touched.resource_id
         union all
-        -- the other resources that may be the same note
-        select resource_type, resource_id
-        from remembered
-        where target_type = 'note' and target_id in (select target_id from of_touched where target_type = 'note')
-        union all
-        -- results: an ECG Observation is a row of its own only where no report has it
-        select target_type, target_id
-        from of_touched
-        where target_type = 'Observation'
+        select 'DocumentReference' as resource_type, target_id as resource_id
+        from ({{ links_of_touched() }})
+        where target_type = 'replaced DocumentReference'
     {% endset %}
-    {% do touch_more(dependents) %}
-    {% do run_query('create or replace table memory.scratch.current_link as ' ~ links()) %}
+    {% set same_notes %}
+        select resource_type, resource_id
+        from lake.silver.resource_link
+        where
+            target_type = 'note'
+            and target_id in (select target_id from ({{ links_of_touched() }}) where target_type = 'note')
+    {% endset %}
+    {#- An ECG Observation is a row of its own only where no report has it. -#}
+    {% set parts %}
+        select target_type as resource_type, target_id as resource_id
+        from ({{ links_of_touched() }})
+        where target_type in ('Observation', 'Binary')
+    {% endset %}
+    {% for dependents in [takers, same_notes, parts] %}
+        {% if touch_more(dependents) %}
+            {% do run_query('create or replace table memory.scratch.current_link as ' ~ links()) %}
+        {% endif %}
+    {% endfor %}
 {% endmacro %}
+
+
+{#- What touched resources depended on, and what they depend on now. -#}
+{% macro links_of_touched() -%}
+    select target_type, target_id
+    from lake.silver.resource_link
+    semi join memory.scratch.touched using (resource_type, resource_id)
+    union all
+    select target_type, target_id from memory.scratch.current_link
+{%- endmacro %}
 
 
 {#- DICOM studies to recompute, and the ImagingStudy resources that describe them. -#}

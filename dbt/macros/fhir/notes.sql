@@ -1,18 +1,54 @@
-{#- The text of an attachment, or null where it is not text in base64. HTML loses its tags. -#}
-{% macro decoded_text(data, content_type) -%}
-    case
-        when contains(lower(coalesce({{ content_type }}, '')), 'html')
-            then regexp_replace(try(decode(from_base64(regexp_replace({{ data }}, '\s', '', 'g')))), '<[^>]*>', ' ', 'g')
-        when contains({{ data }}, chr(10)) or contains({{ data }}, ' ')
-            then try(decode(from_base64(regexp_replace({{ data }}, '\s', '', 'g'))))
-        else try(decode(from_base64({{ data }})))
+{#-
+    Whether a resource that carries a note says that the note counts. status is a modifier element of
+    both; what was replaced, withdrawn, never made or entered by mistake is not the note.
+    https://hl7.org/fhir/R4/valueset-document-reference-status.html,
+    valueset-composition-status.html (docStatus), valueset-diagnostic-report-status.html
+-#}
+{% macro note_counts(resource_type, status, document_status) -%}
+    case {{ resource_type }}
+        when 'DocumentReference'
+            then coalesce({{ status }}, 'current') not in ('superseded', 'entered-in-error')
+                and coalesce({{ document_status }}, 'final') != 'entered-in-error'
+        else coalesce({{ status }}, 'final') not in ('registered', 'cancelled', 'entered-in-error')
     end
+{%- endmacro %}
+
+
+{#- Whether a content type is plain text in UTF-8, which SQL decodes by itself. -#}
+{% macro is_plain_utf8(content_type) -%}
+    regexp_full_match(
+        coalesce({{ content_type }}, 'text/plain'),
+        '(?i)\s*text/plain\s*(?:;\s*charset\s*=\s*"?(?:utf-8|us-ascii)"?\s*)?'
+    )
+{%- endmacro %}
+
+
+{#-
+    The content type of bytes that a Binary holds for an attachment. A Binary's own (1..1 in R4) says what
+    they are, unless it is the one of any bytes; where both say the same, the one with a charset.
+    https://hl7.org/fhir/R4/binary.html
+-#}
+{% macro binary_content_type(attachment, binary) -%}
+    case
+        when coalesce({{ media_type(binary) }}, 'application/octet-stream') = 'application/octet-stream' then {{ attachment }}
+        when {{ media_type(binary) }} = {{ media_type(attachment) }} and not contains({{ binary }}, ';') then {{ attachment }}
+        else {{ binary }}
+    end
+{%- endmacro %}
+{% macro media_type(content_type) -%}
+    lower(trim(split_part({{ content_type }}, ';', 1)))
 {%- endmacro %}
 
 
 {#- Characters that count as white space at the ends of a note. -#}
 {% macro white_space() -%}
     ' ' || chr(9) || chr(10) || chr(13)
+{%- endmacro %}
+
+
+{#- A text without its white space: what is equal by it is the same text, laid out in another way. -#}
+{% macro without_white_space(text) -%}
+    replace(replace(replace(replace(replace({{ text }}, ' ', ''), chr(10), ''), chr(13), ''), chr(9), ''), chr(160), '')
 {%- endmacro %}
 
 

@@ -8,6 +8,8 @@
         touched           SQL that gives the keys to delete; default: the touched keys of the
                           resource types that the staging models extract
         delete_condition  instead of `unique_key in (touched)`
+        kept              a column, not part of the table, that says whether a row belongs into it; of
+                          other rows only the issues are told
         has_issues        false where the model's SQL has no last column `issues`: the values that
                           were dropped, which go into silver.data_issue
     )
@@ -26,20 +28,25 @@
         {{ return({'relations': [target_relation]}) }}
     {% endif %}
 
-    {%- set hidden = 'exclude (issues)' if config.get('has_issues', true) else '' -%}
+    {%- set kept = config.get('kept') -%}
+    {%- set has_issues = config.get('has_issues', true) -%}
+    {%- set hidden = (['issues'] if has_issues else []) + ([kept] if kept else []) -%}
+    {%- set content -%}
+        select * {{ 'exclude (' ~ hidden | join(', ') ~ ')' if hidden }} from {{ staged }} {{ 'where ' ~ kept if kept }}
+    {%- endset -%}
     {% call statement('stage', auto_begin=false) %}
         create or replace table {{ staged }} as {{ compiled_code }}
     {% endcall %}
-    {%- set counts = run_query('select count(*), ' ~ ('count(issues)' if hidden else '0') ~ ' from ' ~ staged).rows[0] -%}
+    {%- set counts = run_query('select count(*)' ~ (' filter (' ~ kept ~ ')' if kept else '') ~ ', ' ~ ('count(issues)' if has_issues else '0') ~ ' from ' ~ staged).rows[0] -%}
 
     {% call statement('write') %}
         {%- if anew %}
-        {{ replace_content(target_relation, built_by, silver_fingerprint(), 'select * ' ~ hidden ~ ' from ' ~ staged) }}
+        {{ replace_content(target_relation, built_by, silver_fingerprint(), content) }}
         {%- else %}
         delete from {{ target_relation }}
         where {{ config.get('delete_condition') or (unique_key ~ ' in (' ~ touched ~ ')') }};
         {%- if counts[0] %}
-        insert into {{ target_relation }} by name select * {{ hidden }} from {{ staged }};
+        insert into {{ target_relation }} by name {{ content }};
         {%- endif %}
         {%- endif %}
     {% endcall %}

@@ -220,11 +220,17 @@ performed as (
     group by encounter_id
 ),
 
--- Of several notes of one encounter the latest is the note.
+-- Of several notes of one encounter the latest that counts and can be read is the note.
 last_note as (
-    select encounter_id, max({'noted_at': coalesce(noted_at, ''), 'note_id': note_id}) as newest, count(*) as note_count
+    select
+        encounter_id,
+        max({
+            'noted_at': coalesce(try_cast(noted_at as timestamptz), {{ first_day('noted_at') }}::timestamptz, '-infinity'),
+            'note_id': note_id
+        }) as newest,
+        count(*) as note_count
     from {{ ref('soap_note') }}
-    where encounter_id is not null
+    where encounter_id is not null and is_current and note_text is not null
     group by encounter_id
 ),
 

@@ -1,4 +1,4 @@
--- Grain: one row per resource and other resource (or note group) that its Silver row depends on.
+-- Grain: one row per resource and other resource (or note group, or replaced document) that its Silver row depends on.
 {{ config(
     has_issues=false,
     touched='select resource_id from memory.scratch.touched',

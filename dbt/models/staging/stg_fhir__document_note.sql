@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"content":[{"attachment":"JSON"}],"context":{"encounter":[{"reference":"VARCHAR"}],"period":{"start":"VARCHAR"}},"date":"VARCHAR","id":"VARCHAR","resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"content":[{"attachment":"JSON"}],"context":{"encounter":[{"reference":"VARCHAR"}],"period":{"start":"VARCHAR"}},"date":"VARCHAR","docStatus":"VARCHAR","id":"VARCHAR","resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",
@@ -17,7 +17,7 @@ with viewed as (
     matching as (
       select *
       from parsed
-      where coalesce(len(list_filter(list_transform(list_filter(list_transform(_resource.content, lambda e_3: e_3.attachment), lambda e_4: e_4 is not null), lambda e_5: list_transform([from_json(e_5, '{"data":"VARCHAR"}').data], lambda v_6: case when v_6 >= '[' and (v_6 < '\' or v_6 >= '{') and json_valid(v_6) and not contains(_text, to_json(v_6)) and not contains(cast(json(_text) as varchar), to_json(v_6)) then null else v_6 end)[1]), lambda e_7: e_7 is not null)) > 0, false)
+      where coalesce(len(list_filter(list_transform(_resource.content, lambda e_3: e_3.attachment), lambda e_4: e_4 is not null)) > 0, false)
     ),
 
     firsts as (
@@ -34,7 +34,8 @@ with viewed as (
       case when _resource.context.period.start >= '[' and (_resource.context.period.start < '\' or _resource.context.period.start >= '{') and json_valid(_resource.context.period.start) and not contains(_text, to_json(_resource.context.period.start)) and not contains(cast(json(_text) as varchar), to_json(_resource.context.period.start)) then null else _resource.context.period.start end as "noted_at",
       case when _resource.date >= '[' and (_resource.date < '\' or _resource.date >= '{') and json_valid(_resource.date) and not contains(_text, to_json(_resource.date)) and not contains(cast(json(_text) as varchar), to_json(_resource.date)) then null else _resource.date end as "dated_at",
       case when _resource.status >= '[' and (_resource.status < '\' or _resource.status >= '{') and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) and not contains(cast(json(_text) as varchar), to_json(_resource.status)) then null else _resource.status end as "status",
-      coalesce(list_transform(list_filter(list_transform(_resource.content, lambda e_12: e_12.attachment), lambda e_13: e_13 is not null), lambda e_14: try_cast(e_14 as json)), cast([] as json[])) as "attachments",
+      case when _resource.docStatus >= '[' and (_resource.docStatus < '\' or _resource.docStatus >= '{') and json_valid(_resource.docStatus) and not contains(_text, to_json(_resource.docStatus)) and not contains(cast(json(_text) as varchar), to_json(_resource.docStatus)) then null else _resource.docStatus end as "document_status",
+      coalesce(list_transform(list_filter(list_transform(_resource.content, lambda e_9: e_9.attachment), lambda e_10: e_10 is not null), lambda e_11: try_cast(e_11 as json)), cast([] as json[])) as "attachments",
       "submission_id",
       "source_file",
       "source_position",
@@ -63,6 +64,7 @@ select
     noted_at__checked as noted_at,
     dated_at__checked as dated_at,
     status,
+    document_status,
     attachments,
     submission_id,
     source_file,

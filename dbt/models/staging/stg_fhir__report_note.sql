@@ -17,7 +17,7 @@ with viewed as (
     matching as (
       select *
       from parsed
-      where coalesce(len(list_filter(list_transform(_resource.presentedForm, lambda e_3: list_transform([from_json(e_3, '{"data":"VARCHAR"}').data], lambda v_4: case when v_4 >= '[' and (v_4 < '\' or v_4 >= '{') and json_valid(v_4) and not contains(_text, to_json(v_4)) and not contains(cast(json(_text) as varchar), to_json(v_4)) then null else v_4 end)[1]), lambda e_5: e_5 is not null)) > 0, false)
+      where coalesce(len(_resource.presentedForm) > 0, false)
     )
 
     select
@@ -28,7 +28,7 @@ with viewed as (
       case when _resource.effectivePeriod.start >= '[' and (_resource.effectivePeriod.start < '\' or _resource.effectivePeriod.start >= '{') and json_valid(_resource.effectivePeriod.start) and not contains(_text, to_json(_resource.effectivePeriod.start)) and not contains(cast(json(_text) as varchar), to_json(_resource.effectivePeriod.start)) then null else _resource.effectivePeriod.start end as "period_start",
       case when _resource.issued >= '[' and (_resource.issued < '\' or _resource.issued >= '{') and json_valid(_resource.issued) and not contains(_text, to_json(_resource.issued)) and not contains(cast(json(_text) as varchar), to_json(_resource.issued)) then null else _resource.issued end as "dated_at",
       case when _resource.status >= '[' and (_resource.status < '\' or _resource.status >= '{') and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) and not contains(cast(json(_text) as varchar), to_json(_resource.status)) then null else _resource.status end as "status",
-      coalesce(list_transform(_resource.presentedForm, lambda e_8: try_cast(e_8 as json)), cast([] as json[])) as "attachments",
+      coalesce(list_transform(_resource.presentedForm, lambda e_5: try_cast(e_5 as json)), cast([] as json[])) as "attachments",
       "submission_id",
       "source_file",
       "source_position",

@@ -150,6 +150,22 @@ def test_a_reference_to_a_full_url_that_is_the_id_stays(reader: Reader) -> None:
     assert json.loads(outcome.rows[1]["resource"]) == body
 
 
+def test_an_attachment_names_a_binary_of_its_bundle_by_its_full_url(reader: Reader) -> None:
+    attachment = {"contentType": "text/plain", "url": "urn:uuid:f"}
+    outcome = read(
+        reader,
+        bundle(
+            {"resource": resource("DocumentReference", "d", content=[{"attachment": attachment}])},
+            {
+                "fullUrl": "urn:uuid:f",
+                "resource": resource("Binary", "b", contentType="text/plain"),
+            },
+        ),
+    )
+    document = json.loads(outcome.rows[0]["resource"])
+    assert document["content"][0]["attachment"]["url"] == "Binary/b"
+
+
 @pytest.mark.parametrize(
     ("full_url", "id_"),
     [
