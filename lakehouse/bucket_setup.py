@@ -1,13 +1,15 @@
 """One-shot set-up of the object store: buckets, what protects and ages them, users and their rights.
 
 Buckets go through the S3 API alone, so any S3 server will do. Users exist only where the server has
-MinIO's admin API; elsewhere one given key serves all (OBJECT_STORE_ADMIN=none). Whoever uses a key
-gets it from here: this job writes it into the secret folders of the platform, Dagster and people.
-Everything may run again at any time.
+MinIO's admin API; elsewhere a key of the operator's own serves the platform and Dagster
+(OBJECT_STORE_ADMIN=none). Each service's key is handed to it from here: this job writes it into the
+secret folders of the platform and Dagster. People who drop files have keys of their own
+(:mod:`lakehouse.submitters`). Everything may run again at any time.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -31,16 +33,25 @@ from minio.lifecycleconfig import (
 )
 from minio.versioningconfig import VersioningConfig
 
-from lakehouse import secrets
+from lakehouse import secrets, submitters
 from lakehouse.errors import ConfigurationError, LakehouseError, StorageUnavailable
 
 log = logging.getLogger(__name__)
 
-#: S3 error codes of a server that lacks a feature, as far as servers agree on them.
+#: S3 error codes of a server that lacks a feature, as far as servers agree on them. MinIO answers
+#: InvalidArgument and MalformedXML to a lifecycle rule whose action it does not know.
 _MISSING_FEATURE = {"NotImplemented", "MethodNotAllowed", "InvalidRequest", "InvalidBucketState"}
+_UNKNOWN_RULE = _MISSING_FEATURE | {"InvalidArgument", "MalformedXML"}
 _EXISTS = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
 #: The administrator's key was just proven on the S3 API, so a refusal here means: no such API.
 _NO_SUCH_API = (400, 403, 404, 405, 501)
+_WRONG_KEY = "Check the administrator's key, or the key given with OBJECT_STORE_ADMIN=none."
+_WHAT_TO_DO = {
+    "AccessDenied": _WRONG_KEY,
+    "InvalidAccessKeyId": _WRONG_KEY,
+    "SignatureDoesNotMatch": _WRONG_KEY,
+    "InvalidBucketName": "Bucket names have 3 to 63 lower-case letters, digits and hyphens.",
+}
 UNFINISHED_UPLOAD_DAYS = 7
 LOGS_KEPT_DAYS = 30
 
@@ -65,10 +76,9 @@ class Buckets:
 
 @dataclass(frozen=True)
 class Users:
-    """Who uses the store: the platform, people who drop files, Dagster's compute logs."""
+    """Which services use the store: the platform, Dagster's compute logs."""
 
     platform: Key
-    inbox: Key
     dagster: Key
 
 
@@ -92,7 +102,7 @@ def make_buckets(client: Minio, buckets: Buckets) -> list[str]:
             VersioningConfig(ENABLED),
         )
         for bucket, rules in _ageing(buckets).items():
-            _set(lacking, "lifecycle", client.set_bucket_lifecycle, bucket, LifecycleConfig(rules))
+            lacking += _set_ageing(client, bucket, rules)
     except urllib3.exceptions.HTTPError as error:
         raise StorageUnavailable(
             f"The object store does not answer ({type(error).__name__}).",
@@ -100,8 +110,10 @@ def make_buckets(client: Minio, buckets: Buckets) -> list[str]:
         ) from error
     except S3Error as error:
         raise ConfigurationError(
-            f"The object store refused the set-up of buckets ({error.code}).",
-            hint="Check the administrator's key, or the key given with OBJECT_STORE_ADMIN=none.",
+            f"The object store refused the set-up of bucket {error.bucket_name} ({error.code}).",
+            hint=_WHAT_TO_DO.get(
+                error.code or "", "Read the server's log for this time, then start again."
+            ),
         ) from error
     return sorted(set(lacking))
 
@@ -125,6 +137,31 @@ def _set(lacking: list[str], feature: str, apply: Any, *arguments: Any) -> None:
         if error.code not in _MISSING_FEATURE:
             raise
         lacking.append(feature)
+
+
+def _set_ageing(client: Minio, bucket: str, rules: list[Rule]) -> list[str]:
+    """Give a bucket the rules that its server knows; returns what it lacks.
+
+    One unknown rule makes a server refuse all of them, so each is tried by itself where the whole
+    is refused.
+    """
+    if _takes(client, bucket, rules):
+        return []
+    known = [rule for rule in rules if _takes(client, bucket, [rule])]
+    if known and not _takes(client, bucket, known):
+        known = known[:1]  # a server with room for one rule: the first matters most
+        _takes(client, bucket, known)
+    return [f"lifecycle rule {rule.rule_id}" for rule in rules if rule not in known]
+
+
+def _takes(client: Minio, bucket: str, rules: list[Rule]) -> bool:
+    try:
+        client.set_bucket_lifecycle(bucket, LifecycleConfig(rules))
+    except S3Error as error:
+        if error.code not in _UNKNOWN_RULE:
+            raise
+        return False
+    return True
 
 
 def _ageing(buckets: Buckets) -> dict[str, list[Rule]]:
@@ -189,15 +226,6 @@ def policies(buckets: Buckets) -> dict[str, dict[str, Any]]:
             statement([*look], [buckets.lake]),
             statement(["GetObject", "DeleteObject", *write], [f"{buckets.lake}/*"]),
         ],
-        "lakehouse-inbox": [
-            statement(["GetBucketLocation"], [buckets.raw]),
-            statement(
-                ["ListBucket"],
-                [buckets.raw],
-                Condition={"StringLike": {"s3:prefix": ["", "inbox", "inbox/*"]}},
-            ),
-            statement(write, [f"{buckets.raw}/inbox/*"]),
-        ],
         "lakehouse-dagster": [
             statement(look, [buckets.logs]),
             statement(["GetObject", "DeleteObject", *write], [f"{buckets.logs}/*"]),
@@ -207,6 +235,17 @@ def policies(buckets: Buckets) -> dict[str, dict[str, Any]]:
         name: {"Version": "2012-10-17", "Statement": statements}
         for name, statements in documents.items()
     }
+
+
+def administration(endpoint: str, administrator: Key, region: str) -> MinioAdmin:
+    """MinIO's admin API at ``endpoint``."""
+    address = urlsplit(endpoint)
+    return MinioAdmin(
+        endpoint=address.netloc,
+        credentials=StaticProvider(administrator.access, administrator.secret),
+        secure=address.scheme == "https",
+        region=region,
+    )
 
 
 def has_users(admin: MinioAdmin) -> bool:
@@ -225,24 +264,31 @@ def has_users(admin: MinioAdmin) -> bool:
 
 
 def make_users(admin: MinioAdmin, buckets: Buckets, users: Users) -> None:
-    """Make the three users and hold each to its policy.
+    """Make the services' users and hold each to its policy.
 
     Raises :class:`MinioAdminException` where the server refuses.
     """
     documents = policies(buckets)
     for name, key in (
         ("lakehouse-platform", users.platform),
-        ("lakehouse-inbox", users.inbox),
         ("lakehouse-dagster", users.dagster),
     ):
         admin.policy_add(name, policy=documents[name])
         admin.user_add(key.access, key.secret)
-        try:
-            admin.policy_set(name, user=key.access)
-        except MinioAdminException as error:
-            # A second run: the server says that nothing changed.
-            if "already" not in str(error).lower():
-                raise
+        submitters.attach(admin, name, key.access)
+
+
+def retire_shared_inbox(admin: MinioAdmin, logins: Path) -> None:
+    """Take away the one key for all submitters that earlier versions made."""
+    key = logins / "inbox_access_key"
+    if not key.exists():
+        return
+    name = key.read_text(encoding="utf-8").strip()
+    if name in json.loads(admin.user_list()):
+        admin.user_remove(name)
+        admin.policy_remove("lakehouse-inbox")
+    for path in (key, logins / "inbox_secret_key"):
+        path.unlink(missing_ok=True)
 
 
 def hand_out(folder: Path, users: Users) -> None:
@@ -251,7 +297,6 @@ def hand_out(folder: Path, users: Users) -> None:
         ("platform", "OBJECT_STORE", users.platform),
         ("platform", "DAGSTER_STORE", users.dagster),
         ("dagster", "DAGSTER_STORE", users.dagster),
-        ("logins", "INBOX", users.inbox),
     ):
         secrets.write(folder / audience / f"{names.lower()}_access_key", key.access)
         secrets.write(folder / audience / f"{names.lower()}_secret_key", key.secret)
@@ -260,10 +305,10 @@ def hand_out(folder: Path, users: Users) -> None:
 def set_up(environ: Mapping[str, str]) -> list[str]:
     """The whole job, from the environment; returns what a person should know.
 
-    Raises :class:`ConfigurationError` when the server refuses, or has no users although
-    OBJECT_STORE_ADMIN=minio insists on them.
+    Raises :class:`ConfigurationError` when the server refuses, or cannot make users and no key was
+    given instead: the administrator's key is never handed to a service or a person.
     """
-    mode = environ.get("OBJECT_STORE_ADMIN", "auto")
+    mode = environ.get("OBJECT_STORE_ADMIN", "minio")
     endpoint = urlsplit(environ["OBJECT_STORE_ENDPOINT"])
     folder = Path(environ.get("KEYS_FOLDER", "/secrets"))
     own = {**_files(folder / "buckets"), **environ}
@@ -273,7 +318,6 @@ def set_up(environ: Mapping[str, str]) -> list[str]:
 
     users = Users(
         platform=key("OBJECT_STORE", "ACCESS_KEY", "SECRET_KEY"),
-        inbox=key("INBOX", "ACCESS_KEY", "SECRET_KEY"),
         dagster=key("DAGSTER_STORE", "ACCESS_KEY", "SECRET_KEY"),
     )
     administrator = users.platform if mode == "none" else key("MINIO_ROOT", "USER", "PASSWORD")
@@ -293,35 +337,25 @@ def set_up(environ: Mapping[str, str]) -> list[str]:
     )
     messages = [f"The server has no {feature}." for feature in make_buckets(client, buckets)]
     if mode == "none":
-        hand_out(folder, Users(administrator, administrator, administrator))
-        return [*messages, "One key serves all (OBJECT_STORE_ADMIN=none)."]
-    admin = MinioAdmin(
-        endpoint=endpoint.netloc,
-        credentials=StaticProvider(administrator.access, administrator.secret),
-        secure=secure,
-        region=region,
-    )
+        hand_out(folder, Users(administrator, administrator))
+        return [*messages, "The key given serves all services (OBJECT_STORE_ADMIN=none)."]
+    admin = administration(environ["OBJECT_STORE_ENDPOINT"], administrator, region)
     if not has_users(admin):
-        if mode == "minio":
-            raise ConfigurationError(
-                "The object store has no MinIO admin API.",
-                hint="Set OBJECT_STORE_ADMIN=none and give OBJECT_STORE_ACCESS_KEY and its secret.",
-            )
-        hand_out(folder, Users(administrator, administrator, administrator))
-        return [
-            *messages,
-            "WARNING: this server cannot make users, so the administrator's key serves all."
-            " Set OBJECT_STORE_ADMIN=none with a key of your own, or use a server with users.",
-        ]
+        raise ConfigurationError(
+            "The object store has no MinIO admin API, so it cannot make users.",
+            hint="Set OBJECT_STORE_ADMIN=none and give OBJECT_STORE_ACCESS_KEY and"
+            " OBJECT_STORE_SECRET_KEY: a key of that server which may use the three buckets.",
+        )
     try:
         make_users(admin, buckets, users)
+        retire_shared_inbox(admin, folder / "logins")
     except MinioAdminException as error:
         raise ConfigurationError(
             "The object store refused to make the users.",
             hint="Secret keys need eight characters or more; see the server's log.",
         ) from error
     hand_out(folder, users)
-    return [*messages, "Three users, each held to its policy."]
+    return [*messages, "Two users for services, each held to its policy."]
 
 
 def _files(folder: Path) -> dict[str, str]:

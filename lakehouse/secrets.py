@@ -77,13 +77,6 @@ SECRETS: tuple[Secret, ...] = (
     ),
     Secret("OBJECT_STORE_SECRET_KEY", ("buckets",), "its secret key"),
     Secret(
-        "INBOX_ACCESS_KEY",
-        ("buckets",),
-        "object store user that may only drop files",
-        "inbox",
-    ),
-    Secret("INBOX_SECRET_KEY", ("buckets",), "its secret key"),
-    Secret(
         "DAGSTER_STORE_ACCESS_KEY",
         ("buckets",),
         "object store user of Dagster's compute logs",
@@ -221,7 +214,6 @@ def credentials(folder: Path, addresses: Mapping[str, str]) -> list[Credential]:
         ("Superset", "superset", "admin", "SUPERSET_ADMIN_PASSWORD"),
         ("Superset", "superset", "analyst", "SUPERSET_ANALYST_PASSWORD"),
         ("Superset", "superset", "viewer", "SUPERSET_VIEWER_PASSWORD"),
-        ("MinIO console (inbox)", "console", "INBOX_ACCESS_KEY", "INBOX_SECRET_KEY"),
         ("Proxy", "proxy", "lakehouse", "PROXY_PASSWORD"),
     )
     found = []
@@ -229,8 +221,6 @@ def credentials(folder: Path, addresses: Mapping[str, str]) -> list[Credential]:
         password = _file_text(folder / password_name.lower())
         if password is None or key not in addresses:
             continue
-        if user.isupper():
-            user = _file_text(folder / user.lower()) or user
         found.append(Credential(service, addresses[key], user, password))
     return found
 

@@ -63,9 +63,9 @@ class Settings(BaseSettings):
     object_store_region: str = "us-east-1"
     object_store_access_key: str | None = None
     object_store_secret_key: SecretStr | None = None
-    object_store_admin: Literal["none", "minio", "auto"] = Field(
+    object_store_admin: Literal["none", "minio"] = Field(
         default="none",
-        description="Whether users and policies are set through MinIO's admin API (auto: if it is there).",
+        description="Whether users and policies are made through MinIO's admin API.",
     )
     raw_bucket: str = Field(default="health-raw", description="Holds inbox/ and raw/.")
     lake_bucket: str = Field(default="health-lake", description="Holds lake/.")

@@ -199,7 +199,7 @@ class S3Store:
             log.warning("The raw bucket's versioning cannot be read or set (%s).", error.code)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        bucket = self._bucket(checked_prefix(prefix))
+        bucket = self._bucket_below(prefix)
         with self._translated(prefix):
             for found in self._client.list_objects(bucket, prefix=prefix, recursive=True):
                 if found.is_dir or found.object_name.endswith("/"):
@@ -343,7 +343,7 @@ class S3Store:
                 yield DeleteObject(info.key)
 
         with self._translated(prefix):
-            errors = list(self._client.remove_objects(self._bucket(prefix), found()))
+            errors = list(self._client.remove_objects(self._bucket_below(prefix), found()))
         if errors:
             raise AccessDenied(
                 f"{len(errors)} objects could not be deleted ({errors[0].code}).",
@@ -367,10 +367,13 @@ class S3Store:
         return True
 
     def url(self, key: str) -> str:
-        return f"s3://{self._bucket(checked_key(key))}/{key}"
+        return f"s3://{self._bucket(key)}/{key}"
 
     def _bucket(self, key: str) -> str:
-        return self._buckets[checked_prefix(key).split("/", 1)[0]]
+        return self._buckets[checked_key(key).split("/", 1)[0]]
+
+    def _bucket_below(self, prefix: str) -> str:
+        return self._buckets[checked_prefix(prefix).split("/", 1)[0]]
 
     def _refuse_immutable(self, key: str) -> None:
         """S3 would keep the locked version and put a newer one, or a delete marker, over it."""

@@ -17,7 +17,7 @@ from typing import NoReturn
 import typer
 from rich.markup import escape
 
-from lakehouse.cli import admin, drops, pipeline, query, service, stack, views
+from lakehouse.cli import admin, drops, pipeline, query, service, stack, submitters, views
 from lakehouse.cli.console import errors_console
 from lakehouse.errors import LakehouseError, QualityError
 
@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 for group in (pipeline, drops, query, service, admin, stack):
     group.add_to(app)
+app.add_typer(submitters.app, name="submitter", rich_help_panel="Administration")
 app.add_typer(views.app, name="views", rich_help_panel="SQL on FHIR")
 
 

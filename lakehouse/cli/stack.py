@@ -13,6 +13,7 @@ import typer
 
 from lakehouse.cli.console import console as standard_console
 from lakehouse.cli.console import errors_console, print_json, progress_lines
+from lakehouse.errors import ConfigurationError
 
 _PANEL = "Administration"
 _CONSOLE_PORT = 9001
@@ -27,16 +28,28 @@ def credentials(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Addresses and logins of everything that people open."""
-    from lakehouse import secrets
+    from lakehouse import secrets, submitters
     from lakehouse.platform import existing_settings
 
     settings = existing_settings()
     folder = Path(os.environ.get("LAKEHOUSE_LOGINS", settings.home / "secrets"))
+    if not folder.is_dir():
+        raise ConfigurationError(
+            "There are no logins yet: the first start has not made them.",
+            hint="Start it (`docker compose up -d --wait`); if that failed, its message comes first.",
+        )
     addresses = {"superset": f"http://localhost:{settings.superset_port}"}
     if settings.uses_s3:
         addresses["console"] = f"http://localhost:{_CONSOLE_PORT}"
         addresses["proxy"] = "https://localhost:8443"
     found = secrets.credentials(folder, addresses)
+    if "console" in addresses:
+        found += [
+            secrets.Credential(
+                "MinIO console", addresses["console"], login.access_key, login.secret_key
+            )
+            for login in submitters.kept(folder)
+        ]
     if as_json:
         print_json(found)
         return

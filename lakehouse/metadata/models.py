@@ -113,6 +113,21 @@ class Submission(Base):
     withdrawn_at: Mapped[datetime | None]
 
 
+class Submitter(Base):
+    """Who may drop files, and what their files say without saying it: how numbers and dates are
+    written (``locale``, BCP 47) and in which zone clocks ran (``time_zone``, IANA). ``removed_at``
+    is when the key was taken away; what was dropped stays.
+    """
+
+    __tablename__ = "submitter"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    locale: Mapped[str | None]
+    time_zone: Mapped[str | None]
+    registered_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]
+
+
 class SubmissionFile(Base):
     """One file of a submission. ``path`` is relative to the drop; counts are records.
 

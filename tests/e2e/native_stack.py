@@ -93,11 +93,12 @@ class NativeStack:
     def command(self, *arguments: str) -> bytes:
         return self._run(str(_BIN / "lakehouse"), *arguments)
 
-    def inbox(self) -> Login:
-        """This server has no users: one key serves all."""
-        keys = self._keys / "logins"
+    def inbox(self, submitter: str) -> Login:
+        """This server has no users: the one key it was given serves all."""
+        keys = self._keys / "platform"
         return Login(
-            (keys / "inbox_access_key").read_text(), (keys / "inbox_secret_key").read_text()
+            (keys / "object_store_access_key").read_text(),
+            (keys / "object_store_secret_key").read_text(),
         )
 
     def viewer(self) -> Login:
@@ -155,8 +156,6 @@ class NativeStack:
             "OBJECT_STORE_ADMIN": "none",
             "OBJECT_STORE_ACCESS_KEY": access,
             "OBJECT_STORE_SECRET_KEY": secret,
-            "INBOX_ACCESS_KEY": access,
-            "INBOX_SECRET_KEY": secret,
             "DAGSTER_STORE_ACCESS_KEY": access,
             "DAGSTER_STORE_SECRET_KEY": secret,
             "KEYS_FOLDER": str(self._keys),

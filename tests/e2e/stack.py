@@ -62,8 +62,8 @@ class Stack(Protocol):
     def command(self, *arguments: str) -> bytes:
         """What ``lakehouse <arguments>`` prints."""
 
-    def inbox(self) -> Login:
-        """The object store's login of people who drop files."""
+    def inbox(self, submitter: str) -> Login:
+        """The object store's login of one submitter, made where there is none yet."""
 
     def viewer(self) -> Login:
         """Superset's user who may only look."""
@@ -91,7 +91,7 @@ def status(stack: Stack) -> Any:
 
 def drop(stack: Stack, folder: Path, group: str) -> None:
     """Put a folder into the inbox through S3, closed by its marker."""
-    login = stack.inbox()
+    login = stack.inbox(group.split("/")[0])
     client = Minio(
         stack.addresses.store.removeprefix("http://"),
         access_key=login.user,

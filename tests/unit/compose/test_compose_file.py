@@ -37,7 +37,7 @@ SECRET_FOLDERS = {
     "superset": {"superset"},
     "hub": {"hub"},
     "lakehouse": {"platform", "logins"},
-    "admin": {"platform", "postgres"},
+    "admin": {"platform", "postgres", "minio", "logins"},
     "proxy": {"proxy"},
 }
 EIGHT_GIB = 8 * 1024**3
@@ -138,7 +138,10 @@ def test_secrets_reach_only_who_needs_them(compose: dict[str, Any]) -> None:
             if mount["source"] != "secrets":
                 continue
             folders.add(mount["volume"]["subpath"])
-            handed_out = name == "buckets" and mount["volume"]["subpath"] != "buckets"
+            folder = mount["volume"]["subpath"]
+            handed_out = (name == "buckets" and folder != "buckets") or (
+                name == "admin" and folder == "logins"
+            )
             assert handed_out or mount["read_only"] is True, name
         assert folders == SECRET_FOLDERS[name], name
 
