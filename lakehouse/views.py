@@ -8,6 +8,8 @@ reference (``patient_reference`` gives ``patient_id``), one with the tag ``conce
 CodeableConcept (or, with ``collection``, several) that gives the named columns, one of type date,
 dateTime or instant is checked.
 
+A staging model also says whether its record counts (``counts``): by ``dbt/what_counts.yml``.
+
 ``concept/columns`` says ``column=part`` for each column, with the parts of :class:`ConceptPart`:
 ``code=code code_system=system display=display codings=codings``; see ``dbt/macros/fhir/codings.sql``.
 
@@ -19,12 +21,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from lakehouse.errors import ConfigurationError
 from sql_on_fhir import compile_view
 
 DBT = Path(__file__).resolve().parents[1] / "dbt"
@@ -38,6 +43,12 @@ _CODINGS_TYPE = 'STRUCT("system" VARCHAR, code VARCHAR, display VARCHAR, user_se
 _TEXT_EXTENSION = "urn:health-lakehouse:holds-any-text"
 _SOURCE = "@source@"
 _PASS_THROUGH = re.compile(r"\{\{\s*silver_table\('(\w+)'\)\s*\}\}")
+#: Whether a record says of itself that it is so.
+COUNTS = "counts"
+_COUNTS_DOC = (
+    "Whether what the record tells of is so, by its status and other modifiers (decision 0037)."
+)
+_WHAT_COUNTS = "what_counts.yml"
 _PROVENANCE_DOCS = (
     ("submission_id", "VARCHAR", "Submission that the winning version of the resource came in."),
     ("source_file", "VARCHAR", "File inside the submission."),
@@ -70,7 +81,6 @@ _PART_DOCS = {
     ConceptPart.TEXT: "as text",
     ConceptPart.CODINGS: "all codings, as sent",
     ConceptPart.CODES: "the codes of all codings",
-    ConceptPart.CODE_OF: "its code",
 }
 
 
@@ -89,10 +99,18 @@ class StagedColumn:
 
 @dataclass(frozen=True)
 class StagedConcept:
-    """A column of the view that holds one CodeableConcept, or several."""
+    """A column of the view that holds one CodeableConcept, several, or Codings (then of one concept)."""
 
     source: str
     is_list: bool
+    of_codings: bool
+
+    @property
+    def parser(self) -> str:
+        """The macro that parses it."""
+        if self.of_codings:
+            return "parsed_codings"
+        return "parsed_concepts" if self.is_list else "parsed_concept"
 
     @property
     def parsed(self) -> str:
@@ -126,7 +144,9 @@ class StagedConcept:
         return StagedColumn(
             name=name,
             source=self.source,
-            description=f"{description}: {_PART_DOCS[kind]}.",
+            description=f"{description}: {_PART_DOCS[kind]}."
+            if kind in _PART_DOCS
+            else f"{description}.",
             data_type=_PART_TYPES.get(kind, "VARCHAR"),
             expression=expression,
         )
@@ -154,9 +174,11 @@ class StagedView:
 def read_views(project: Path = DBT) -> list[StagedView]:
     """Every ViewDefinition of the project, compiled.
 
-    Raises ``sql_on_fhir.SqlOnFhirError`` for the first view that is wrong.
+    Raises ``sql_on_fhir.SqlOnFhirError`` for the first view that is wrong, ConfigurationError for one
+    without a column that says whether its records count.
     """
-    return [_read(path) for path in sorted((project / "views").glob("*.json"))]
+    rules = what_counts(project)
+    return [_read(path, rules) for path in sorted((project / "views").glob("*.json"))]
 
 
 def compile_views(*, check: bool = False, project: Path = DBT) -> list[Path]:
@@ -176,6 +198,7 @@ def compile_views(*, check: bool = False, project: Path = DBT) -> list[Path]:
     wanted[project / "macros" / "generated" / "silver_tables.sql"] = silver_tables(
         project, views, passed_through
     )
+    wanted[project / "macros" / "generated" / "what_counts.sql"] = uncounted(project)
     stale = [
         path
         for path in sorted((project / "models" / "staging").glob("stg_fhir__*.sql"))
@@ -211,8 +234,7 @@ def staging_model(view: StagedView) -> str:
     ]
     tidied = ["viewed.*"]
     tidied += [
-        f"{{{{ parsed_concept{'s' if concept.is_list else ''}('viewed.{concept.source}') }}}} "
-        f"as {concept.parsed}"
+        f"{{{{ {concept.parser}('viewed.{concept.source}') }}}} as {concept.parsed}"
         for concept in view.concepts
     ]
     issues: list[str] = []
@@ -245,6 +267,7 @@ def staging_model(view: StagedView) -> str:
     lines += [")" + ("," if steps else ""), *steps]
     lines += ["", "select"]
     selected = [_selected(column) for column in view.columns]
+    selected.append(f"{{{{ record_counts('{view.resource}') }}}} as {COUNTS}")
     selected += list(_PROVENANCE)
     if issues:
         found = ",\n        ".join(issues)
@@ -289,6 +312,16 @@ def _selected(column: StagedColumn) -> str:
     return column.name
 
 
+def uncounted(project: Path = DBT) -> str:
+    """The macro that gives dbt ``what_counts.yml``."""
+    rules = {resource: dict(rule) for resource, rule in what_counts(project).items()}
+    listed = ",\n".join(f"        {resource!r}: {rule!r}" for resource, rule in rules.items())
+    return (
+        f"{{#- Generated from dbt/{_WHAT_COUNTS} by `lakehouse views compile`; do not edit. -#}}\n"
+        "{% macro uncounted() %}\n    {{ return({\n" + listed + "\n    }) }}\n{% endmacro %}\n"
+    )
+
+
 def documentation(views: list[StagedView]) -> str:
     """dbt's YAML for the Silver tables that are exactly their view."""
     lines = [
@@ -305,6 +338,7 @@ def documentation(views: list[StagedView]) -> str:
         ]
         documented = [
             *((column.name, column.data_type, column.description) for column in view.columns),
+            (COUNTS, "BOOLEAN", _COUNTS_DOC),
             *_PROVENANCE_DOCS,
         ]
         for name, data_type, description in documented:
@@ -318,6 +352,7 @@ def documentation(views: list[StagedView]) -> str:
 
 #: Reference columns of the Silver tables that are more than their view.
 _REFERENCES = (
+    ("patient", "replaced_by_id", "Patient"),
     ("encounter", "patient_id", "Patient"),
     ("encounter", "provider_id", "Practitioner|PractitionerRole|RelatedPerson"),
     ("encounter", "part_of_id", "Encounter"),
@@ -388,7 +423,26 @@ def silver_tables(project: Path, views: list[StagedView], passed_through: frozen
     )
 
 
-def _read(path: Path) -> StagedView:
+def what_counts(project: Path = DBT) -> dict[str, dict[str, list[str]]]:
+    """Of each resource type, the columns and their values with which a record does not count."""
+    listed = yaml.safe_load((project / _WHAT_COUNTS).read_text(encoding="utf-8"))
+    return {
+        resource: {column: values for column, values in rule.items() if column != "source"}
+        for resource, rule in listed.items()
+    }
+
+
+def _refuse_missing(view: str, rule: Mapping[str, list[str]], columns: list[StagedColumn]) -> None:
+    """Raise where a view lacks a column that says whether its records count."""
+    missing = rule.keys() - {column.name for column in columns}
+    if missing:
+        raise ConfigurationError(
+            f"The view {view} lacks {', '.join(sorted(missing))}: whether a record counts depends on it.",
+            hint=f"Add the column to dbt/views/{view}.json (dbt/{_WHAT_COUNTS} says what it is for).",
+        )
+
+
+def _read(path: Path, rules: Mapping[str, Mapping[str, list[str]]]) -> StagedView:
     text = path.read_text(encoding="utf-8")
     compiled = compile_view(text, source=_SOURCE, passthrough=_PROVENANCE, assume_type=True)
     document: dict[str, Any] = json.loads(text)
@@ -399,7 +453,12 @@ def _read(path: Path) -> StagedView:
     for column in compiled.columns:
         description = column.description or ""
         if column.name in taken:
-            concept = StagedConcept(column.name, is_list=column.collection)
+            of_codings = column.fhir_type == "Coding"
+            concept = StagedConcept(
+                column.name,
+                is_list=column.collection and not of_codings,
+                of_codings=of_codings,
+            )
             concepts.append(concept)
             columns += [
                 concept.column(name, part, description.removesuffix("."))
@@ -417,6 +476,7 @@ def _read(path: Path) -> StagedView:
                 is_date=column.fhir_type in _DATES and not column.collection,
             )
         )
+    _refuse_missing(compiled.name, rules.get(compiled.resource, {}), columns)
     return StagedView(
         name=compiled.name,
         resource=compiled.resource,

@@ -135,6 +135,8 @@ class Patient(Resource):
     deceasedBoolean: bool | None = None  # noqa: N815
     address: Objects = None
     gender: Text = None
+    active: bool | None = None
+    link: Objects = None
     extension: Objects = None
     animal: OtherVersion = None
 

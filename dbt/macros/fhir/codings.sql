@@ -52,6 +52,21 @@
 {%- endmacro %}
 
 
+{#- A list of Codings (JSON[]) in the form of a parsed concept without text. -#}
+{% macro parsed_codings(codings) -%}
+    {
+        'coding': list_transform(
+            {{ codings }},
+            lambda coding: from_json(
+                coding,
+                '{"system":"VARCHAR","code":"VARCHAR","display":"VARCHAR","userSelected":"BOOLEAN"}'
+            )
+        ),
+        'text': null::varchar
+    }
+{%- endmacro %}
+
+
 {#- Of parsed concepts the first that has a coding, else the first: code and text come from one. -#}
 {% macro first_concept(concepts) -%}
     coalesce(

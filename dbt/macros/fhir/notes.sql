@@ -1,15 +1,9 @@
-{#-
-    Whether a resource that carries a note says that the note counts. status is a modifier element of
-    both; what was replaced, withdrawn, never made or entered by mistake is not the note.
-    https://hl7.org/fhir/R4/valueset-document-reference-status.html,
-    valueset-composition-status.html (docStatus), valueset-diagnostic-report-status.html
--#}
+{#- Whether a resource that carries a note says that the note counts (dbt/what_counts.yml). -#}
 {% macro note_counts(resource_type, status, document_status) -%}
     case {{ resource_type }}
         when 'DocumentReference'
-            then coalesce({{ status }}, 'current') not in ('superseded', 'entered-in-error')
-                and coalesce({{ document_status }}, 'final') != 'entered-in-error'
-        else coalesce({{ status }}, 'final') not in ('registered', 'cancelled', 'entered-in-error')
+            then {{ record_counts('DocumentReference', {'status': status, 'document_status': document_status}) }}
+        else {{ record_counts('DiagnosticReport', {'status': status}) }}
     end
 {%- endmacro %}
 

@@ -230,7 +230,7 @@ last_note as (
         }) as newest,
         count(*) as note_count
     from {{ ref('soap_note') }}
-    where encounter_id is not null and is_current and note_text is not null
+    where encounter_id is not null and counts and note_text is not null
     group by encounter_id
 ),
 

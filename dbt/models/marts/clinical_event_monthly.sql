@@ -15,7 +15,7 @@ with event as (
     union all
     select 'note', patient_id, noted_at, source_resource, null, 'Clinical note'
     from {{ ref('soap_note') }}
-    where is_current
+    where counts
     union all
     select 'imaging', patient_id, coalesce(started_at, study_date), modality, null, modality
     from {{ ref('imaging_study') }}

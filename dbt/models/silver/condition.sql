@@ -15,6 +15,7 @@ select
     coalesce(onset_at, onset_period_start) as onset_at,
     coalesce(abatement_at, abatement_period_end, abatement_period_start) as abatement_at,
     recorded_at,
+    counts,
     submission_id,
     source_file,
     source_position,

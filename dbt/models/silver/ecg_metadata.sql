@@ -19,6 +19,7 @@ with report as (
         has_media
         or len(list_filter(media_types, lambda m: starts_with(m, 'image/') or m in ('application/dicom', 'application/xml')))
         > 0 as has_media,
+        counts,
         submission_id,
         source_file,
         source_position,
@@ -43,6 +44,7 @@ lone as (
         coalesce(ecg.interpretation, ecg.note_text) as conclusion,
         null::varchar as conclusion_display,
         false as has_media,
+        ecg.counts,
         ecg.submission_id,
         ecg.source_file,
         ecg.source_position,
@@ -118,6 +120,7 @@ select
     per_ecg.pr_interval_ms,
     per_ecg.qrs_duration_ms,
     coalesce(ecg.has_media, false) or coalesce(per_ecg.has_waveform, false) as has_waveform,
+    ecg.counts,
     ecg.submission_id,
     ecg.source_file,
     ecg.source_position,

@@ -76,6 +76,7 @@ select
                 then 'result observations are missing'
         end
     ) as data_limitation,
+    report.counts,
     report.submission_id,
     report.source_file,
     report.source_position,

@@ -71,11 +71,16 @@ select
     described.encounter_id,
     described.started_at,
     described.status,
+    described.counts,
     coalesce(
         header.modality, {{ known('described.modality') }}, {{ known('described.study_modality') }}
     ) as modality,
     {{ known('described.body_site_code') }} as body_site_code,
-    coalesce({{ known('described.body_site_display') }}, header.body_part) as body_site_display,
+    case when {{ known('described.body_site_code') }} is not null then described.body_site_system end as body_site_system,
+    case
+        when {{ known('described.body_site_code') }} is not null then {{ known('described.body_site_display') }}
+        else coalesce({{ known('described.body_site_display') }}, header.body_part)
+    end as body_site_display,
     coalesce(described.series_count, nullif(len(described.series_uids), 0), header.series_count)::integer as series_count,
     coalesce(
         described.instance_count, nullif(len(described.instance_uids), 0), header.instance_count
@@ -106,7 +111,9 @@ select
     null,
     {{ dicom_date('study_date') }},
     null,
+    true,
     modality,
+    null,
     null,
     body_part,
     series_count,

@@ -23,6 +23,8 @@ select
     request.authored_at,
     request.ended_at,
     request.dosage_text,
+    request.do_not_perform,
+    request.counts,
     request.submission_id,
     request.source_file,
     request.source_position,

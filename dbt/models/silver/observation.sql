@@ -65,6 +65,7 @@ select
     )[] as components,
     coalesce(effective_at, effective_instant, effective_period_start) as effective_at,
     status,
+    counts,
     submission_id,
     source_file,
     source_position,

@@ -17,10 +17,12 @@
 -- depends_on: {{ ref('medication_administration') }}
 -- depends_on: {{ ref('medication_request') }}
 -- depends_on: {{ ref('observation') }}
+-- depends_on: {{ ref('patient') }}
 -- depends_on: {{ ref('procedure') }}
 -- depends_on: {{ ref('soap_note') }}
 
 {{ count_references([
+    ['patient', 'replaced_by_id', 'Patient'],
     ['encounter', 'patient_id', 'Patient'],
     ['encounter', 'provider_id', 'Practitioner|PractitionerRole|RelatedPerson'],
     ['encounter', 'part_of_id', 'Encounter'],

@@ -129,7 +129,7 @@ note as materialized (
         any_value(noted_at) as noted_at,
         any_value(status) as status,
         any_value(document_status) as document_status,
-        bool_and({{ note_counts('source_resource', 'status', 'document_status') }} and not is_replaced) as is_current,
+        bool_and({{ note_counts('source_resource', 'status', 'document_status') }} and not is_replaced) as counts,
         any_value(submission_id) as submission_id,
         any_value(source_file) as source_file,
         any_value(source_position) as source_position,
@@ -155,7 +155,7 @@ chosen as (
                     patient_id,
                     encounter_id,
                     coalesce(md5({{ without_white_space('note_text') }}), note_id)
-                order by is_current desc, preference, note_id
+                order by counts desc, preference, note_id
             ) as place
         from note
     )
@@ -176,7 +176,7 @@ select
     len(string_split_regex(trim(note_text, {{ white_space() }}), '\s+'))::integer as word_count,
     status,
     document_status,
-    is_current,
+    counts,
     source_resource,
     submission_id,
     source_file,

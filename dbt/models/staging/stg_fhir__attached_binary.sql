@@ -41,6 +41,7 @@ select
     resource_id,
     content_type,
     data,
+    {{ record_counts('Binary') }} as counts,
     submission_id,
     source_file,
     source_position,

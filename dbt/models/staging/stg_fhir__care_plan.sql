@@ -5,29 +5,20 @@
 with viewed as (
     with parsed as (
       select
-        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"activity":[{"id":"VARCHAR"}],"category":[{"coding":[{"code":"VARCHAR","display":"VARCHAR"}]}],"encounter":{"reference":"VARCHAR"},"id":"VARCHAR","intent":"VARCHAR","period":{"end":"VARCHAR","start":"VARCHAR"},"resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"},"title":"VARCHAR"}')) end as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"activity":[{"id":"VARCHAR"}],"category":["JSON"],"encounter":{"reference":"VARCHAR"},"id":"VARCHAR","intent":"VARCHAR","period":{"end":"VARCHAR","start":"VARCHAR"},"resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"},"title":"VARCHAR"}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",
         src."source_position",
         src."ingested_at"
       from {{ current_resources('CarePlan') }} as src
-    ),
-
-    firsts as (
-      select
-        *,
-        _resource.category[1] as _first_category,
-        _resource.category[1].coding[1] as _first_category_coding
-      from parsed
     )
 
     select
       case when _resource.id >= '[' and (_resource.id < '\' or _resource.id >= '{') and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) and not contains(cast(json(_text) as varchar), to_json(_resource.id)) then null else _resource.id end as "care_plan_id",
       case when _resource.subject.reference >= '[' and (_resource.subject.reference < '\' or _resource.subject.reference >= '{') and json_valid(_resource.subject.reference) and not contains(_text, to_json(_resource.subject.reference)) and not contains(cast(json(_text) as varchar), to_json(_resource.subject.reference)) then null else _resource.subject.reference end as "patient_reference",
       case when _resource.encounter.reference >= '[' and (_resource.encounter.reference < '\' or _resource.encounter.reference >= '{') and json_valid(_resource.encounter.reference) and not contains(_text, to_json(_resource.encounter.reference)) and not contains(cast(json(_text) as varchar), to_json(_resource.encounter.reference)) then null else _resource.encounter.reference end as "encounter_reference",
-      coalesce(case when _first_category_coding.code >= '[' and (_first_category_coding.code < '\' or _first_category_coding.code >= '{') and json_valid(_first_category_coding.code) and not contains(_text, to_json(_first_category_coding.code)) and not contains(cast(json(_text) as varchar), to_json(_first_category_coding.code)) then null else _first_category_coding.code end, case when len(_resource.category) > 1 or len(_first_category.coding) > 1 then list_filter(list_transform(flatten(list_transform(_resource.category, lambda e_3: e_3.coding)), lambda e_5: case when e_5.code >= '[' and (e_5.code < '\' or e_5.code >= '{') and json_valid(e_5.code) and not contains(_text, to_json(e_5.code)) and not contains(cast(json(_text) as varchar), to_json(e_5.code)) then null else e_5.code end), lambda e_6: e_6 is not null)[1] end) as "category_code",
-      coalesce(case when _first_category_coding.display >= '[' and (_first_category_coding.display < '\' or _first_category_coding.display >= '{') and json_valid(_first_category_coding.display) and not contains(_text, to_json(_first_category_coding.display)) and not contains(cast(json(_text) as varchar), to_json(_first_category_coding.display)) then null else _first_category_coding.display end, case when len(_resource.category) > 1 or len(_first_category.coding) > 1 then list_filter(list_transform(flatten(list_transform(_resource.category, lambda e_9: e_9.coding)), lambda e_11: case when e_11.display >= '[' and (e_11.display < '\' or e_11.display >= '{') and json_valid(e_11.display) and not contains(_text, to_json(e_11.display)) and not contains(cast(json(_text) as varchar), to_json(e_11.display)) then null else e_11.display end), lambda e_12: e_12 is not null)[1] end) as "category_display",
+      coalesce(list_transform(_resource.category, lambda e_3: try_cast(e_3 as json)), cast([] as json[])) as "category_concepts",
       case when _resource.status >= '[' and (_resource.status < '\' or _resource.status >= '{') and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) and not contains(cast(json(_text) as varchar), to_json(_resource.status)) then null else _resource.status end as "status",
       case when _resource.intent >= '[' and (_resource.intent < '\' or _resource.intent >= '{') and json_valid(_resource.intent) and not contains(_text, to_json(_resource.intent)) and not contains(cast(json(_text) as varchar), to_json(_resource.intent)) then null else _resource.intent end as "intent",
       case when _resource.title >= '[' and (_resource.title < '\' or _resource.title >= '{') and json_valid(_resource.title) and not contains(_text, to_json(_resource.title)) and not contains(cast(json(_text) as varchar), to_json(_resource.title)) then null else _resource.title end as "title",
@@ -38,12 +29,13 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at"
-    from firsts
+    from parsed
 ),
 
 tidied as (
     select
         viewed.*,
+        {{ parsed_concepts('viewed.category_concepts') }} as category_concepts__parsed,
         {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.care_plan_id') }} as patient_id,
         {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.care_plan_id') }} as encounter_id,
         {{ fhir_date('viewed.started_at') }} as started_at__checked,
@@ -53,20 +45,39 @@ tidied as (
         on {{ conditional_text('viewed.patient_reference') }} = patient_reference_target.reference_text
     left join memory.scratch.conditional_reference as encounter_reference_target
         on {{ conditional_text('viewed.encounter_reference') }} = encounter_reference_target.reference_text
+),
+
+coded as (
+    select
+        tidied.*,
+        {{ all_codings('category_concepts__parsed') }} as category_concepts__codings,
+        {{ first_concept('category_concepts__parsed') }} as category_concepts__concept
+    from tidied
+),
+
+preferred as (
+    select
+        coded.*,
+        {{ preferred_coding(codings('category_concepts__concept.coding')) }} as category_concepts__coding
+    from coded
 )
 
 select
     care_plan_id,
     patient_id,
     encounter_id,
-    category_code,
-    category_display,
+    category_concepts__coding.code as category_code,
+    category_concepts__coding."system" as category_system,
+    coalesce(category_concepts__coding.display, category_concepts__concept.text) as category_display,
+    {{ codes_of('category_concepts__codings') }} as categories,
+    category_concepts__codings as category_codings,
     status,
     intent,
     title,
     started_at__checked as started_at,
     ended_at__checked as ended_at,
     activity_count,
+    {{ record_counts('CarePlan') }} as counts,
     submission_id,
     source_file,
     source_position,
@@ -77,4 +88,4 @@ select
         ['started_at', "case when started_at is not null and started_at__checked is null then 'not a date' end"],
         ['ended_at', "case when ended_at is not null and ended_at__checked is null then 'not a date' end"]
     ]) }} as issues
-from tidied
+from preferred

@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"billablePeriod":{"end":"VARCHAR","start":"VARCHAR"},"created":"VARCHAR","id":"VARCHAR","insurance":[{"coverage":{"display":"VARCHAR"}}],"item":[{"encounter":[{"reference":"VARCHAR"}]}],"patient":{"reference":"VARCHAR"},"priority":{"coding":[{"code":"VARCHAR"}]},"provider":{"reference":"VARCHAR"},"resourceType":"VARCHAR","status":"VARCHAR","total":{"currency":"VARCHAR","value":"JSON"},"type":{"coding":[{"code":"VARCHAR"}]},"use":"VARCHAR"}')) end as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"billablePeriod":{"end":"VARCHAR","start":"VARCHAR"},"created":"VARCHAR","id":"VARCHAR","insurance":[{"coverage":{"display":"VARCHAR"}}],"item":[{"encounter":[{"reference":"VARCHAR"}]}],"patient":{"reference":"VARCHAR"},"priority":"JSON","provider":{"reference":"VARCHAR"},"resourceType":"VARCHAR","status":"VARCHAR","total":{"currency":"VARCHAR","value":"JSON"},"type":"JSON","use":"VARCHAR"}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",
@@ -19,8 +19,6 @@ with viewed as (
         *,
         _resource.item[1] as _first_item,
         _resource.item[1].encounter[1] as _first_item_encounter,
-        _resource.type.coding[1] as _first_type_coding,
-        _resource.priority.coding[1] as _first_priority_coding,
         _resource.insurance[1] as _first_insurance
       from parsed
     )
@@ -29,18 +27,18 @@ with viewed as (
       case when _resource.id >= '[' and (_resource.id < '\' or _resource.id >= '{') and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) and not contains(cast(json(_text) as varchar), to_json(_resource.id)) then null else _resource.id end as "claim_id",
       case when _resource.patient.reference >= '[' and (_resource.patient.reference < '\' or _resource.patient.reference >= '{') and json_valid(_resource.patient.reference) and not contains(_text, to_json(_resource.patient.reference)) and not contains(cast(json(_text) as varchar), to_json(_resource.patient.reference)) then null else _resource.patient.reference end as "patient_reference",
       list_transform([coalesce(_first_item_encounter, case when len(_resource.item) > 1 or len(_first_item.encounter) > 1 then flatten(list_transform(_resource.item, lambda e_3: e_3.encounter))[1] end).reference], lambda v_5: case when v_5 >= '[' and (v_5 < '\' or v_5 >= '{') and json_valid(v_5) and not contains(_text, to_json(v_5)) and not contains(cast(json(_text) as varchar), to_json(v_5)) then null else v_5 end)[1] as "encounter_reference",
-      coalesce(case when _first_type_coding.code >= '[' and (_first_type_coding.code < '\' or _first_type_coding.code >= '{') and json_valid(_first_type_coding.code) and not contains(_text, to_json(_first_type_coding.code)) and not contains(cast(json(_text) as varchar), to_json(_first_type_coding.code)) then null else _first_type_coding.code end, case when len(_resource.type.coding) > 1 then list_filter(list_transform(_resource.type.coding, lambda e_8: case when e_8.code >= '[' and (e_8.code < '\' or e_8.code >= '{') and json_valid(e_8.code) and not contains(_text, to_json(e_8.code)) and not contains(cast(json(_text) as varchar), to_json(e_8.code)) then null else e_8.code end), lambda e_9: e_9 is not null)[1] end) as "type",
+      try_cast(_resource.type as json) as "type_concept",
       case when _resource.use >= '[' and (_resource.use < '\' or _resource.use >= '{') and json_valid(_resource.use) and not contains(_text, to_json(_resource.use)) and not contains(cast(json(_text) as varchar), to_json(_resource.use)) then null else _resource.use end as "use",
       case when _resource.status >= '[' and (_resource.status < '\' or _resource.status >= '{') and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) and not contains(cast(json(_text) as varchar), to_json(_resource.status)) then null else _resource.status end as "status",
       case when _resource.billablePeriod.start >= '[' and (_resource.billablePeriod.start < '\' or _resource.billablePeriod.start >= '{') and json_valid(_resource.billablePeriod.start) and not contains(_text, to_json(_resource.billablePeriod.start)) and not contains(cast(json(_text) as varchar), to_json(_resource.billablePeriod.start)) then null else _resource.billablePeriod.start end as "started_at",
       case when _resource.billablePeriod.end >= '[' and (_resource.billablePeriod.end < '\' or _resource.billablePeriod.end >= '{') and json_valid(_resource.billablePeriod.end) and not contains(_text, to_json(_resource.billablePeriod.end)) and not contains(cast(json(_text) as varchar), to_json(_resource.billablePeriod.end)) then null else _resource.billablePeriod.end end as "ended_at",
       case when _resource.created >= '[' and (_resource.created < '\' or _resource.created >= '{') and json_valid(_resource.created) and not contains(_text, to_json(_resource.created)) and not contains(cast(json(_text) as varchar), to_json(_resource.created)) then null else _resource.created end as "created_at",
       case when _resource.provider.reference >= '[' and (_resource.provider.reference < '\' or _resource.provider.reference >= '{') and json_valid(_resource.provider.reference) and not contains(_text, to_json(_resource.provider.reference)) and not contains(cast(json(_text) as varchar), to_json(_resource.provider.reference)) then null else _resource.provider.reference end as "provider_reference",
-      coalesce(case when _first_priority_coding.code >= '[' and (_first_priority_coding.code < '\' or _first_priority_coding.code >= '{') and json_valid(_first_priority_coding.code) and not contains(_text, to_json(_first_priority_coding.code)) and not contains(cast(json(_text) as varchar), to_json(_first_priority_coding.code)) then null else _first_priority_coding.code end, case when len(_resource.priority.coding) > 1 then list_filter(list_transform(_resource.priority.coding, lambda e_12: case when e_12.code >= '[' and (e_12.code < '\' or e_12.code >= '{') and json_valid(e_12.code) and not contains(_text, to_json(e_12.code)) and not contains(cast(json(_text) as varchar), to_json(e_12.code)) then null else e_12.code end), lambda e_13: e_13 is not null)[1] end) as "priority",
+      try_cast(_resource.priority as json) as "priority_concept",
       try_cast(coalesce(len(_resource.item), 0) as integer) as "item_count",
       nullif(nullif(try_cast(cast(_resource.total.value as varchar) as double), 'infinity'), '-infinity') as "total",
       case when _resource.total.currency >= '[' and (_resource.total.currency < '\' or _resource.total.currency >= '{') and json_valid(_resource.total.currency) and not contains(_text, to_json(_resource.total.currency)) and not contains(cast(json(_text) as varchar), to_json(_resource.total.currency)) then null else _resource.total.currency end as "currency",
-      coalesce(case when _first_insurance.coverage.display >= '[' and (_first_insurance.coverage.display < '\' or _first_insurance.coverage.display >= '{') and json_valid(_first_insurance.coverage.display) and not contains(_text, to_json(_first_insurance.coverage.display)) and not contains(cast(json(_text) as varchar), to_json(_first_insurance.coverage.display)) then null else _first_insurance.coverage.display end, case when len(_resource.insurance) > 1 then list_filter(list_transform(list_filter(list_transform(_resource.insurance, lambda e_18: e_18.coverage), lambda e_19: e_19 is not null), lambda e_20: case when e_20.display >= '[' and (e_20.display < '\' or e_20.display >= '{') and json_valid(e_20.display) and not contains(_text, to_json(e_20.display)) and not contains(cast(json(_text) as varchar), to_json(e_20.display)) then null else e_20.display end), lambda e_21: e_21 is not null)[1] end) as "payer",
+      coalesce(case when _first_insurance.coverage.display >= '[' and (_first_insurance.coverage.display < '\' or _first_insurance.coverage.display >= '{') and json_valid(_first_insurance.coverage.display) and not contains(_text, to_json(_first_insurance.coverage.display)) and not contains(cast(json(_text) as varchar), to_json(_first_insurance.coverage.display)) then null else _first_insurance.coverage.display end, case when len(_resource.insurance) > 1 then list_filter(list_transform(list_filter(list_transform(_resource.insurance, lambda e_10: e_10.coverage), lambda e_11: e_11 is not null), lambda e_12: case when e_12.display >= '[' and (e_12.display < '\' or e_12.display >= '{') and json_valid(e_12.display) and not contains(_text, to_json(e_12.display)) and not contains(cast(json(_text) as varchar), to_json(e_12.display)) then null else e_12.display end), lambda e_13: e_13 is not null)[1] end) as "payer",
       "submission_id",
       "source_file",
       "source_position",
@@ -51,6 +49,8 @@ with viewed as (
 tidied as (
     select
         viewed.*,
+        {{ parsed_concept('viewed.type_concept') }} as type_concept__parsed,
+        {{ parsed_concept('viewed.priority_concept') }} as priority_concept__parsed,
         {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.claim_id') }} as patient_id,
         {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.claim_id') }} as encounter_id,
         {{ fhir_date('viewed.started_at') }} as started_at__checked,
@@ -64,24 +64,42 @@ tidied as (
         on {{ conditional_text('viewed.encounter_reference') }} = encounter_reference_target.reference_text
     left join memory.scratch.conditional_reference as provider_reference_target
         on {{ conditional_text('viewed.provider_reference') }} = provider_reference_target.reference_text
+),
+
+coded as (
+    select
+        tidied.*,
+        {{ codings('type_concept__parsed.coding') }} as type_concept__codings,
+        {{ codings('priority_concept__parsed.coding') }} as priority_concept__codings
+    from tidied
+),
+
+preferred as (
+    select
+        coded.*,
+        {{ preferred_coding('type_concept__codings') }} as type_concept__coding,
+        {{ preferred_coding('priority_concept__codings') }} as priority_concept__coding
+    from coded
 )
 
 select
     claim_id,
     patient_id,
     encounter_id,
-    type,
+    type_concept__coding.code as type,
+    type_concept__codings as type_codings,
     use,
     status,
     started_at__checked as started_at,
     ended_at__checked as ended_at,
     created_at__checked as created_at,
     provider_id,
-    priority,
+    priority_concept__coding.code as priority,
     item_count,
     total,
     currency,
     payer,
+    {{ record_counts('Claim') }} as counts,
     submission_id,
     source_file,
     source_position,
@@ -94,4 +112,4 @@ select
         ['created_at', "case when created_at is not null and created_at__checked is null then 'not a date' end"],
         ['provider_id', reference_issue('provider_reference', 'provider_id')]
     ]) }} as issues
-from tidied
+from preferred

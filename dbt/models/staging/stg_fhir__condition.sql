@@ -92,6 +92,7 @@ select
     abatement_period_end__checked as abatement_period_end,
     abatement_period_start__checked as abatement_period_start,
     recorded_at__checked as recorded_at,
+    {{ record_counts('Condition') }} as counts,
     submission_id,
     source_file,
     source_position,

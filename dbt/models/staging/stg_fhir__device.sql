@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"deviceName":[{"name":"VARCHAR"}],"expirationDate":"VARCHAR","id":"VARCHAR","manufactureDate":"VARCHAR","manufacturer":"VARCHAR","patient":{"reference":"VARCHAR"},"resourceType":"VARCHAR","status":"VARCHAR","type":{"coding":[{"code":"VARCHAR","display":"VARCHAR","system":"VARCHAR"}],"text":"VARCHAR"}}')) end as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"deviceName":[{"name":"VARCHAR"}],"expirationDate":"VARCHAR","id":"VARCHAR","manufactureDate":"VARCHAR","manufacturer":"VARCHAR","patient":{"reference":"VARCHAR"},"resourceType":"VARCHAR","status":"VARCHAR","type":"JSON"}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",
@@ -17,7 +17,6 @@ with viewed as (
     firsts as (
       select
         *,
-        _resource.type.coding[1] as _first_type_coding,
         _resource.deviceName[1] as _first_deviceName
       from parsed
     )
@@ -25,12 +24,9 @@ with viewed as (
     select
       case when _resource.id >= '[' and (_resource.id < '\' or _resource.id >= '{') and json_valid(_resource.id) and not contains(_text, to_json(_resource.id)) and not contains(cast(json(_text) as varchar), to_json(_resource.id)) then null else _resource.id end as "device_id",
       case when _resource.patient.reference >= '[' and (_resource.patient.reference < '\' or _resource.patient.reference >= '{') and json_valid(_resource.patient.reference) and not contains(_text, to_json(_resource.patient.reference)) and not contains(cast(json(_text) as varchar), to_json(_resource.patient.reference)) then null else _resource.patient.reference end as "patient_reference",
-      coalesce(case when _first_type_coding.code >= '[' and (_first_type_coding.code < '\' or _first_type_coding.code >= '{') and json_valid(_first_type_coding.code) and not contains(_text, to_json(_first_type_coding.code)) and not contains(cast(json(_text) as varchar), to_json(_first_type_coding.code)) then null else _first_type_coding.code end, case when len(_resource.type.coding) > 1 then list_filter(list_transform(_resource.type.coding, lambda e_3: case when e_3.code >= '[' and (e_3.code < '\' or e_3.code >= '{') and json_valid(e_3.code) and not contains(_text, to_json(e_3.code)) and not contains(cast(json(_text) as varchar), to_json(e_3.code)) then null else e_3.code end), lambda e_4: e_4 is not null)[1] end) as "code",
-      coalesce(case when _first_type_coding.system >= '[' and (_first_type_coding.system < '\' or _first_type_coding.system >= '{') and json_valid(_first_type_coding.system) and not contains(_text, to_json(_first_type_coding.system)) and not contains(cast(json(_text) as varchar), to_json(_first_type_coding.system)) then null else _first_type_coding.system end, case when len(_resource.type.coding) > 1 then list_filter(list_transform(_resource.type.coding, lambda e_7: case when e_7.system >= '[' and (e_7.system < '\' or e_7.system >= '{') and json_valid(e_7.system) and not contains(_text, to_json(e_7.system)) and not contains(cast(json(_text) as varchar), to_json(e_7.system)) then null else e_7.system end), lambda e_8: e_8 is not null)[1] end) as "code_system",
-      coalesce(case when _first_type_coding.display >= '[' and (_first_type_coding.display < '\' or _first_type_coding.display >= '{') and json_valid(_first_type_coding.display) and not contains(_text, to_json(_first_type_coding.display)) and not contains(cast(json(_text) as varchar), to_json(_first_type_coding.display)) then null else _first_type_coding.display end, case when len(_resource.type.coding) > 1 then list_filter(list_transform(_resource.type.coding, lambda e_11: case when e_11.display >= '[' and (e_11.display < '\' or e_11.display >= '{') and json_valid(e_11.display) and not contains(_text, to_json(e_11.display)) and not contains(cast(json(_text) as varchar), to_json(e_11.display)) then null else e_11.display end), lambda e_12: e_12 is not null)[1] end) as "display",
-      case when _resource.type.text >= '[' and (_resource.type.text < '\' or _resource.type.text >= '{') and json_valid(_resource.type.text) and not contains(_text, to_json(_resource.type.text)) and not contains(cast(json(_text) as varchar), to_json(_resource.type.text)) then null else _resource.type.text end as "text",
+      try_cast(_resource.type as json) as "code_concept",
       case when _resource.status >= '[' and (_resource.status < '\' or _resource.status >= '{') and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) and not contains(cast(json(_text) as varchar), to_json(_resource.status)) then null else _resource.status end as "status",
-      coalesce(case when _first_deviceName.name >= '[' and (_first_deviceName.name < '\' or _first_deviceName.name >= '{') and json_valid(_first_deviceName.name) and not contains(_text, to_json(_first_deviceName.name)) and not contains(cast(json(_text) as varchar), to_json(_first_deviceName.name)) then null else _first_deviceName.name end, case when len(_resource.deviceName) > 1 then list_filter(list_transform(_resource.deviceName, lambda e_15: case when e_15.name >= '[' and (e_15.name < '\' or e_15.name >= '{') and json_valid(e_15.name) and not contains(_text, to_json(e_15.name)) and not contains(cast(json(_text) as varchar), to_json(e_15.name)) then null else e_15.name end), lambda e_16: e_16 is not null)[1] end) as "device_name",
+      coalesce(case when _first_deviceName.name >= '[' and (_first_deviceName.name < '\' or _first_deviceName.name >= '{') and json_valid(_first_deviceName.name) and not contains(_text, to_json(_first_deviceName.name)) and not contains(cast(json(_text) as varchar), to_json(_first_deviceName.name)) then null else _first_deviceName.name end, case when len(_resource.deviceName) > 1 then list_filter(list_transform(_resource.deviceName, lambda e_3: case when e_3.name >= '[' and (e_3.name < '\' or e_3.name >= '{') and json_valid(e_3.name) and not contains(_text, to_json(e_3.name)) and not contains(cast(json(_text) as varchar), to_json(e_3.name)) then null else e_3.name end), lambda e_4: e_4 is not null)[1] end) as "device_name",
       case when _resource.manufacturer >= '[' and (_resource.manufacturer < '\' or _resource.manufacturer >= '{') and json_valid(_resource.manufacturer) and not contains(_text, to_json(_resource.manufacturer)) and not contains(cast(json(_text) as varchar), to_json(_resource.manufacturer)) then null else _resource.manufacturer end as "manufacturer",
       case when _resource.manufactureDate >= '[' and (_resource.manufactureDate < '\' or _resource.manufactureDate >= '{') and json_valid(_resource.manufactureDate) and not contains(_text, to_json(_resource.manufactureDate)) and not contains(cast(json(_text) as varchar), to_json(_resource.manufactureDate)) then null else _resource.manufactureDate end as "manufactured_at",
       case when _resource.expirationDate >= '[' and (_resource.expirationDate < '\' or _resource.expirationDate >= '{') and json_valid(_resource.expirationDate) and not contains(_text, to_json(_resource.expirationDate)) and not contains(cast(json(_text) as varchar), to_json(_resource.expirationDate)) then null else _resource.expirationDate end as "expires_at",
@@ -44,26 +40,43 @@ with viewed as (
 tidied as (
     select
         viewed.*,
+        {{ parsed_concept('viewed.code_concept') }} as code_concept__parsed,
         {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.device_id') }} as patient_id,
         {{ fhir_date('viewed.manufactured_at') }} as manufactured_at__checked,
         {{ fhir_date('viewed.expires_at') }} as expires_at__checked
     from viewed
     left join memory.scratch.conditional_reference as patient_reference_target
         on {{ conditional_text('viewed.patient_reference') }} = patient_reference_target.reference_text
+),
+
+coded as (
+    select
+        tidied.*,
+        {{ codings('code_concept__parsed.coding') }} as code_concept__codings
+    from tidied
+),
+
+preferred as (
+    select
+        coded.*,
+        {{ preferred_coding('code_concept__codings') }} as code_concept__coding
+    from coded
 )
 
 select
     device_id,
     patient_id,
-    code,
-    code_system,
-    display,
-    text,
+    code_concept__coding.code as code,
+    code_concept__coding."system" as code_system,
+    coalesce(code_concept__coding.display, code_concept__parsed.text) as display,
+    code_concept__codings as codings,
+    code_concept__parsed.text as text,
     status,
     device_name,
     manufacturer,
     manufactured_at__checked as manufactured_at,
     expires_at__checked as expires_at,
+    {{ record_counts('Device') }} as counts,
     submission_id,
     source_file,
     source_position,
@@ -73,4 +86,4 @@ select
         ['manufactured_at', "case when manufactured_at is not null and manufactured_at__checked is null then 'not a date' end"],
         ['expires_at', "case when expires_at is not null and expires_at__checked is null then 'not a date' end"]
     ]) }} as issues
-from tidied
+from preferred

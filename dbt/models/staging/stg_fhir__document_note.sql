@@ -66,6 +66,7 @@ select
     status,
     document_status,
     attachments,
+    {{ record_counts('DocumentReference') }} as counts,
     submission_id,
     source_file,
     source_position,

@@ -68,6 +68,7 @@ select
     status,
     interpretation,
     note_text,
+    {{ record_counts('Observation') }} as counts,
     submission_id,
     source_file,
     source_position,

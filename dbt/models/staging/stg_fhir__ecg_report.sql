@@ -87,6 +87,7 @@ select
     result_references,
     media_types,
     has_media,
+    {{ record_counts('DiagnosticReport') }} as counts,
     submission_id,
     source_file,
     source_position,

@@ -83,6 +83,7 @@ select
     conclusion_code,
     conclusion_display,
     result_references,
+    {{ record_counts('DiagnosticReport') }} as counts,
     submission_id,
     source_file,
     source_position,

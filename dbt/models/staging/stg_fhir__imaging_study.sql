@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"description":"VARCHAR","encounter":{"reference":"VARCHAR"},"id":"VARCHAR","identifier":[{"value":"VARCHAR"}],"modality":[{"code":"VARCHAR"}],"numberOfInstances":"JSON","numberOfSeries":"JSON","resourceType":"VARCHAR","series":[{"bodySite":{"code":"VARCHAR","display":"VARCHAR"},"description":"VARCHAR","instance":[{"uid":"VARCHAR"}],"modality":{"code":"VARCHAR"},"uid":"VARCHAR"}],"started":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"description":"VARCHAR","encounter":{"reference":"VARCHAR"},"id":"VARCHAR","identifier":[{"value":"VARCHAR"}],"modality":[{"code":"VARCHAR"}],"numberOfInstances":"JSON","numberOfSeries":"JSON","resourceType":"VARCHAR","series":[{"bodySite":"JSON","description":"VARCHAR","instance":[{"uid":"VARCHAR"}],"modality":{"code":"VARCHAR"},"uid":"VARCHAR"}],"started":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",
@@ -30,15 +30,14 @@ with viewed as (
       case when _resource.status >= '[' and (_resource.status < '\' or _resource.status >= '{') and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) and not contains(cast(json(_text) as varchar), to_json(_resource.status)) then null else _resource.status end as "status",
       coalesce(case when _first_series.modality.code >= '[' and (_first_series.modality.code < '\' or _first_series.modality.code >= '{') and json_valid(_first_series.modality.code) and not contains(_text, to_json(_first_series.modality.code)) and not contains(cast(json(_text) as varchar), to_json(_first_series.modality.code)) then null else _first_series.modality.code end, case when len(_resource.series) > 1 then list_filter(list_transform(list_filter(list_transform(_resource.series, lambda e_3: e_3.modality), lambda e_4: e_4 is not null), lambda e_5: case when e_5.code >= '[' and (e_5.code < '\' or e_5.code >= '{') and json_valid(e_5.code) and not contains(_text, to_json(e_5.code)) and not contains(cast(json(_text) as varchar), to_json(e_5.code)) then null else e_5.code end), lambda e_6: e_6 is not null)[1] end) as "modality",
       coalesce(case when _first_modality.code >= '[' and (_first_modality.code < '\' or _first_modality.code >= '{') and json_valid(_first_modality.code) and not contains(_text, to_json(_first_modality.code)) and not contains(cast(json(_text) as varchar), to_json(_first_modality.code)) then null else _first_modality.code end, case when len(_resource.modality) > 1 then list_filter(list_transform(_resource.modality, lambda e_9: case when e_9.code >= '[' and (e_9.code < '\' or e_9.code >= '{') and json_valid(e_9.code) and not contains(_text, to_json(e_9.code)) and not contains(cast(json(_text) as varchar), to_json(e_9.code)) then null else e_9.code end), lambda e_10: e_10 is not null)[1] end) as "study_modality",
-      coalesce(case when _first_series.bodySite.code >= '[' and (_first_series.bodySite.code < '\' or _first_series.bodySite.code >= '{') and json_valid(_first_series.bodySite.code) and not contains(_text, to_json(_first_series.bodySite.code)) and not contains(cast(json(_text) as varchar), to_json(_first_series.bodySite.code)) then null else _first_series.bodySite.code end, case when len(_resource.series) > 1 then list_filter(list_transform(list_filter(list_transform(_resource.series, lambda e_13: e_13.bodySite), lambda e_14: e_14 is not null), lambda e_15: case when e_15.code >= '[' and (e_15.code < '\' or e_15.code >= '{') and json_valid(e_15.code) and not contains(_text, to_json(e_15.code)) and not contains(cast(json(_text) as varchar), to_json(e_15.code)) then null else e_15.code end), lambda e_16: e_16 is not null)[1] end) as "body_site_code",
-      coalesce(case when _first_series.bodySite.display >= '[' and (_first_series.bodySite.display < '\' or _first_series.bodySite.display >= '{') and json_valid(_first_series.bodySite.display) and not contains(_text, to_json(_first_series.bodySite.display)) and not contains(cast(json(_text) as varchar), to_json(_first_series.bodySite.display)) then null else _first_series.bodySite.display end, case when len(_resource.series) > 1 then list_filter(list_transform(list_filter(list_transform(_resource.series, lambda e_19: e_19.bodySite), lambda e_20: e_20 is not null), lambda e_21: case when e_21.display >= '[' and (e_21.display < '\' or e_21.display >= '{') and json_valid(e_21.display) and not contains(_text, to_json(e_21.display)) and not contains(cast(json(_text) as varchar), to_json(e_21.display)) then null else e_21.display end), lambda e_22: e_22 is not null)[1] end) as "body_site_display",
-      try_cast(list_transform([cast(_resource.numberOfSeries as varchar)], lambda v_23: case when regexp_full_match(v_23, '-?[0-9]+') then try_cast(v_23 as bigint) end)[1] as integer) as "series_count",
-      coalesce(list_filter(list_transform(_resource.series, lambda e_26: case when e_26.uid >= '[' and (e_26.uid < '\' or e_26.uid >= '{') and json_valid(e_26.uid) and not contains(_text, to_json(e_26.uid)) and not contains(cast(json(_text) as varchar), to_json(e_26.uid)) then null else e_26.uid end), lambda e_27: e_27 is not null), cast([] as varchar[])) as "series_uids",
-      try_cast(list_transform([cast(_resource.numberOfInstances as varchar)], lambda v_29: case when regexp_full_match(v_29, '-?[0-9]+') then try_cast(v_29 as bigint) end)[1] as integer) as "instance_count",
-      coalesce(list_filter(list_transform(flatten(list_transform(_resource.series, lambda e_32: e_32.instance)), lambda e_34: case when e_34.uid >= '[' and (e_34.uid < '\' or e_34.uid >= '{') and json_valid(e_34.uid) and not contains(_text, to_json(e_34.uid)) and not contains(cast(json(_text) as varchar), to_json(e_34.uid)) then null else e_34.uid end), lambda e_35: e_35 is not null), cast([] as varchar[])) as "instance_uids",
-      list_filter(list_transform(list_filter(_resource.identifier, lambda x_37: starts_with(case when x_37.value >= '[' and (x_37.value < '\' or x_37.value >= '{') and json_valid(x_37.value) and not contains(_text, to_json(x_37.value)) and not contains(cast(json(_text) as varchar), to_json(x_37.value)) then null else x_37.value end, 'urn:oid:')), lambda e_41: case when e_41.value >= '[' and (e_41.value < '\' or e_41.value >= '{') and json_valid(e_41.value) and not contains(_text, to_json(e_41.value)) and not contains(cast(json(_text) as varchar), to_json(e_41.value)) then null else e_41.value end), lambda e_42: e_42 is not null)[1] as "study_instance_uid",
+      coalesce(list_transform(list_filter(list_transform(_resource.series, lambda e_13: e_13.bodySite), lambda e_14: e_14 is not null), lambda e_15: try_cast(e_15 as json)), cast([] as json[])) as "body_sites",
+      try_cast(list_transform([cast(_resource.numberOfSeries as varchar)], lambda v_16: case when regexp_full_match(v_16, '-?[0-9]+') then try_cast(v_16 as bigint) end)[1] as integer) as "series_count",
+      coalesce(list_filter(list_transform(_resource.series, lambda e_19: case when e_19.uid >= '[' and (e_19.uid < '\' or e_19.uid >= '{') and json_valid(e_19.uid) and not contains(_text, to_json(e_19.uid)) and not contains(cast(json(_text) as varchar), to_json(e_19.uid)) then null else e_19.uid end), lambda e_20: e_20 is not null), cast([] as varchar[])) as "series_uids",
+      try_cast(list_transform([cast(_resource.numberOfInstances as varchar)], lambda v_22: case when regexp_full_match(v_22, '-?[0-9]+') then try_cast(v_22 as bigint) end)[1] as integer) as "instance_count",
+      coalesce(list_filter(list_transform(flatten(list_transform(_resource.series, lambda e_25: e_25.instance)), lambda e_27: case when e_27.uid >= '[' and (e_27.uid < '\' or e_27.uid >= '{') and json_valid(e_27.uid) and not contains(_text, to_json(e_27.uid)) and not contains(cast(json(_text) as varchar), to_json(e_27.uid)) then null else e_27.uid end), lambda e_28: e_28 is not null), cast([] as varchar[])) as "instance_uids",
+      list_filter(list_transform(list_filter(_resource.identifier, lambda x_30: starts_with(case when x_30.value >= '[' and (x_30.value < '\' or x_30.value >= '{') and json_valid(x_30.value) and not contains(_text, to_json(x_30.value)) and not contains(cast(json(_text) as varchar), to_json(x_30.value)) then null else x_30.value end, 'urn:oid:')), lambda e_34: case when e_34.value >= '[' and (e_34.value < '\' or e_34.value >= '{') and json_valid(e_34.value) and not contains(_text, to_json(e_34.value)) and not contains(cast(json(_text) as varchar), to_json(e_34.value)) then null else e_34.value end), lambda e_35: e_35 is not null)[1] as "study_instance_uid",
       case when _resource.description >= '[' and (_resource.description < '\' or _resource.description >= '{') and json_valid(_resource.description) and not contains(_text, to_json(_resource.description)) and not contains(cast(json(_text) as varchar), to_json(_resource.description)) then null else _resource.description end as "study_description",
-      coalesce(case when _first_series.description >= '[' and (_first_series.description < '\' or _first_series.description >= '{') and json_valid(_first_series.description) and not contains(_text, to_json(_first_series.description)) and not contains(cast(json(_text) as varchar), to_json(_first_series.description)) then null else _first_series.description end, case when len(_resource.series) > 1 then list_filter(list_transform(_resource.series, lambda e_45: case when e_45.description >= '[' and (e_45.description < '\' or e_45.description >= '{') and json_valid(e_45.description) and not contains(_text, to_json(e_45.description)) and not contains(cast(json(_text) as varchar), to_json(e_45.description)) then null else e_45.description end), lambda e_46: e_46 is not null)[1] end) as "series_description",
+      coalesce(case when _first_series.description >= '[' and (_first_series.description < '\' or _first_series.description >= '{') and json_valid(_first_series.description) and not contains(_text, to_json(_first_series.description)) and not contains(cast(json(_text) as varchar), to_json(_first_series.description)) then null else _first_series.description end, case when len(_resource.series) > 1 then list_filter(list_transform(_resource.series, lambda e_38: case when e_38.description >= '[' and (e_38.description < '\' or e_38.description >= '{') and json_valid(e_38.description) and not contains(_text, to_json(e_38.description)) and not contains(cast(json(_text) as varchar), to_json(e_38.description)) then null else e_38.description end), lambda e_39: e_39 is not null)[1] end) as "series_description",
       "submission_id",
       "source_file",
       "source_position",
@@ -49,6 +48,7 @@ with viewed as (
 tidied as (
     select
         viewed.*,
+        {{ parsed_codings('viewed.body_sites') }} as body_sites__parsed,
         {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.study_id') }} as patient_id,
         {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.study_id') }} as encounter_id,
         {{ fhir_date('viewed.started_at') }} as started_at__checked
@@ -57,6 +57,20 @@ tidied as (
         on {{ conditional_text('viewed.patient_reference') }} = patient_reference_target.reference_text
     left join memory.scratch.conditional_reference as encounter_reference_target
         on {{ conditional_text('viewed.encounter_reference') }} = encounter_reference_target.reference_text
+),
+
+coded as (
+    select
+        tidied.*,
+        {{ codings('body_sites__parsed.coding') }} as body_sites__codings
+    from tidied
+),
+
+preferred as (
+    select
+        coded.*,
+        {{ preferred_coding('body_sites__codings') }} as body_sites__coding
+    from coded
 )
 
 select
@@ -67,8 +81,10 @@ select
     status,
     modality,
     study_modality,
-    body_site_code,
-    body_site_display,
+    body_sites__coding.code as body_site_code,
+    body_sites__coding."system" as body_site_system,
+    coalesce(body_sites__coding.display, body_sites__parsed.text) as body_site_display,
+    body_sites__codings as body_site_codings,
     series_count,
     series_uids,
     instance_count,
@@ -76,6 +92,7 @@ select
     study_instance_uid,
     study_description,
     series_description,
+    {{ record_counts('ImagingStudy') }} as counts,
     submission_id,
     source_file,
     source_position,
@@ -85,4 +102,4 @@ select
         ['encounter_id', reference_issue('encounter_reference', 'encounter_id')],
         ['started_at', "case when started_at is not null and started_at__checked is null then 'not a date' end"]
     ]) }} as issues
-from tidied
+from preferred

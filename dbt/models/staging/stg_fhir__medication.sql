@@ -51,6 +51,7 @@ select
     text,
     status,
     form,
+    {{ record_counts('Medication') }} as counts,
     submission_id,
     source_file,
     source_position,

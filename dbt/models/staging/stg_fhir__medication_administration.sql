@@ -71,6 +71,7 @@ select
     ended_at__checked as ended_at,
     dose,
     dose_unit,
+    {{ record_counts('MedicationAdministration') }} as counts,
     submission_id,
     source_file,
     source_position,

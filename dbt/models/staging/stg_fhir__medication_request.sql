@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"authoredOn":"VARCHAR","contained":["JSON"],"dispenseRequest":{"validityPeriod":{"end":"VARCHAR"}},"dosageInstruction":[{"text":"VARCHAR"}],"encounter":{"reference":"VARCHAR"},"id":"VARCHAR","intent":"VARCHAR","medicationCodeableConcept":{"coding":[{"code":"VARCHAR","display":"VARCHAR","system":"VARCHAR"}],"text":"VARCHAR"},"medicationReference":{"reference":"VARCHAR"},"resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"authoredOn":"VARCHAR","contained":["JSON"],"dispenseRequest":{"validityPeriod":{"end":"VARCHAR"}},"doNotPerform":"JSON","dosageInstruction":[{"text":"VARCHAR"}],"encounter":{"reference":"VARCHAR"},"id":"VARCHAR","intent":"VARCHAR","medicationCodeableConcept":{"coding":[{"code":"VARCHAR","display":"VARCHAR","system":"VARCHAR"}],"text":"VARCHAR"},"medicationReference":{"reference":"VARCHAR"},"resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",
@@ -37,6 +37,7 @@ with viewed as (
       list_filter(list_transform(list_filter(list_transform(list_transform(list_filter(list_filter(_resource.contained, lambda e_48: e_48 is not null), lambda e_49: json_extract_string(e_49, '$.resourceType') = 'Medication'), lambda e_50: from_json(e_50, '{"code":{"text":"VARCHAR"}}')), lambda e_51: e_51.code), lambda e_52: e_52 is not null), lambda e_53: case when e_53.text >= '[' and (e_53.text < '\' or e_53.text >= '{') and json_valid(e_53.text) and not contains(_text, to_json(e_53.text)) and not contains(cast(json(_text) as varchar), to_json(e_53.text)) then null else e_53.text end), lambda e_54: e_54 is not null)[1] as "contained_text",
       case when _resource.status >= '[' and (_resource.status < '\' or _resource.status >= '{') and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) and not contains(cast(json(_text) as varchar), to_json(_resource.status)) then null else _resource.status end as "status",
       case when _resource.intent >= '[' and (_resource.intent < '\' or _resource.intent >= '{') and json_valid(_resource.intent) and not contains(_text, to_json(_resource.intent)) and not contains(cast(json(_text) as varchar), to_json(_resource.intent)) then null else _resource.intent end as "intent",
+      case cast(_resource.doNotPerform as varchar) when 'true' then true when 'false' then false end as "do_not_perform",
       case when _resource.authoredOn >= '[' and (_resource.authoredOn < '\' or _resource.authoredOn >= '{') and json_valid(_resource.authoredOn) and not contains(_text, to_json(_resource.authoredOn)) and not contains(cast(json(_text) as varchar), to_json(_resource.authoredOn)) then null else _resource.authoredOn end as "authored_at",
       case when _resource.dispenseRequest.validityPeriod.end >= '[' and (_resource.dispenseRequest.validityPeriod.end < '\' or _resource.dispenseRequest.validityPeriod.end >= '{') and json_valid(_resource.dispenseRequest.validityPeriod.end) and not contains(_text, to_json(_resource.dispenseRequest.validityPeriod.end)) and not contains(cast(json(_text) as varchar), to_json(_resource.dispenseRequest.validityPeriod.end)) then null else _resource.dispenseRequest.validityPeriod.end end as "ended_at",
       coalesce(case when _first_dosageInstruction.text >= '[' and (_first_dosageInstruction.text < '\' or _first_dosageInstruction.text >= '{') and json_valid(_first_dosageInstruction.text) and not contains(_text, to_json(_first_dosageInstruction.text)) and not contains(cast(json(_text) as varchar), to_json(_first_dosageInstruction.text)) then null else _first_dosageInstruction.text end, case when len(_resource.dosageInstruction) > 1 then list_filter(list_transform(_resource.dosageInstruction, lambda e_57: case when e_57.text >= '[' and (e_57.text < '\' or e_57.text >= '{') and json_valid(e_57.text) and not contains(_text, to_json(e_57.text)) and not contains(cast(json(_text) as varchar), to_json(e_57.text)) then null else e_57.text end), lambda e_58: e_58 is not null)[1] end) as "dosage_text",
@@ -79,9 +80,11 @@ select
     contained_text,
     status,
     intent,
+    do_not_perform,
     authored_at__checked as authored_at,
     ended_at__checked as ended_at,
     dosage_text,
+    {{ record_counts('MedicationRequest') }} as counts,
     submission_id,
     source_file,
     source_position,

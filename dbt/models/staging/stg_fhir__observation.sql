@@ -100,6 +100,7 @@ select
     effective_instant__checked as effective_instant,
     effective_period_start__checked as effective_period_start,
     status,
+    {{ record_counts('Observation') }} as counts,
     submission_id,
     source_file,
     source_position,

@@ -60,6 +60,7 @@ select
     dated_at__checked as dated_at,
     status,
     attachments,
+    {{ record_counts('DiagnosticReport') }} as counts,
     submission_id,
     source_file,
     source_position,

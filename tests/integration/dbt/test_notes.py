@@ -245,7 +245,7 @@ def test_what_cannot_be_read_or_is_not_as_declared_is_told(built: Silver) -> Non
 def test_only_the_current_note_is_the_note_of_an_encounter(built: Silver) -> None:
     current = dict(
         built.connection.execute(
-            "select note_id, is_current from lake.silver.soap_note"
+            "select note_id, counts from lake.silver.soap_note"
             " where encounter_id in ('e1', 'e2', 'e3', 'e4')"
         ).fetchall()
     )
@@ -291,7 +291,7 @@ def test_a_binary_or_a_replacement_that_comes_later_or_leaves_touches_the_note_t
     assert notes["later"] == "Plan: come\nagain"
     assert "DiagnosticReport/same-as-later" not in notes
     assert built.connection.execute(
-        "select is_current from lake.silver.soap_note where note_id = 'by-url'"
+        "select counts from lake.silver.soap_note where note_id = 'by-url'"
     ).fetchall() == [(False,)]
     incremental = state()
     built.build(full_refresh=True)
