@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakehouse.errors import ConfigurationError
@@ -90,6 +90,10 @@ class Settings(BaseSettings):
     privacy_key: SecretStr | None = Field(
         default=None, description="Key of the hashes that stand for identifiers."
     )
+    quality_rules: Path | None = Field(
+        default=None,
+        description="YAML file with rules and limits per submitter and file type; unset: none.",
+    )
     small_cell_minimum: int = Field(
         default=0, ge=0, description="Mart counts of patients below this are suppressed; 0 is off."
     )
@@ -125,6 +129,11 @@ class Settings(BaseSettings):
     hub_links: str | None = Field(
         default=None, description="Links the hub shows where a proxy is in front: name=url, …"
     )
+
+    @field_validator("quality_rules", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        return value or None
 
     @model_validator(mode="before")
     @classmethod

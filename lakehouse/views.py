@@ -387,7 +387,7 @@ def reference_integrity(views: list[StagedView], passed_through: frozenset[str])
                 if column.target is not None
             ]
     lines = [
-        "-- Grain: one row per Silver table and reference column.",
+        "-- Grain: one row per Silver table, reference column and submission.",
         "-- Generated from dbt/views by `lakehouse views compile`; do not edit.",
         "{{ config(materialized='lake_table') }}",
         "",

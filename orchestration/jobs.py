@@ -3,11 +3,11 @@
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from orchestration.defs.quality.checks import check_job, check_specs
+from orchestration.defs.quality.checks import HELD_CHECK, check_job, check_specs
 
 _RAW = dg.AssetSelection.groups("raw").materializable().without_checks()
 _LAKE = dg.AssetSelection.groups("silver", "gold", "marts") | dg.AssetSelection.checks(
-    *[spec.key for spec in check_specs("bronze")]
+    HELD_CHECK.key, *[spec.key for spec in check_specs("bronze")]
 )
 _PUBLISHED = dg.AssetSelection.groups("published")
 

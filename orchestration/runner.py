@@ -138,10 +138,13 @@ def _raise_failure(job_name: str, result: dg.ExecuteInProcessResult) -> None:
         name = error.cls_name if error else "unknown error"
         message = (error.message if error else "").removeprefix(f"{name}: ").strip()
         by_rule = name is not None and any(word in name for word in ("Check", "Quality", "Publish"))
-        kind = QualityError if by_rule else BuildError
-        raise kind(
-            f"{job_name}: step {event.step_key} failed: {message or name}",
-            hint=f"The run is {result.run_id}: `make up` shows it in the Dagster UI.",
+        told, _, hint = message.partition("\n  → ")
+        if by_rule:
+            raise QualityError(told or str(name), hint=hint or None)
+        raise BuildError(
+            f"{job_name}: step {event.step_key} failed: {told or name}",
+            hint=(f"{hint}\n    " if hint else "")
+            + f"The run is {result.run_id}: `make up` shows it in the Dagster UI.",
         )
     blocked = [
         check

@@ -1,11 +1,14 @@
 """Counting what rules ask for: one aggregate query a table, in the database that holds it.
 
-Memory stays constant whatever the table's size, and nothing but counts leaves the database.
+Memory stays constant whatever the table's size, and nothing but counts leaves the database. A table is
+counted as a whole, or for each of some submissions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import duckdb
@@ -16,29 +19,86 @@ from lakehouse.lake import LAKE
 from quality.results import Facts
 from quality.suites import Rule, Suite
 
-#: Runs one query that gives one row of numbers.
-Query = Callable[[str], Sequence[Any]]
+#: Runs a query that gives rows of numbers, and the submission's id first where it asks for it.
+Query = Callable[[str], Sequence[Sequence[Any]]]
+
+
+#: Names the submission of a row, in every table of Bronze and Silver that has rows of submissions.
+_SUBMISSION = "submission_id"
 
 
 class CannotCount(Exception):
     """The database refused a query; the reason names no value."""
 
 
-def measure(suite: Suite, *, con: duckdb.DuckDBPyConnection, engine: Engine) -> dict[str, Facts]:
-    """Facts for each rule of a suite on the lake or on the metadata database."""
-    if suite.database == "metadata":
-        query, columns, relation = (
-            _postgres_query(engine),
-            _postgres_columns(engine, suite),
-            suite.table,
-        )
-    else:
-        query, columns = _duckdb_query(con), _duckdb_columns(con, suite)
-        relation = f"{LAKE}.{suite.layer}.{_quoted(suite.table)}"
+def measure(
+    suite: Suite,
+    *,
+    con: duckdb.DuckDBPyConnection,
+    engine: Engine,
+    apart: Mapping[str, Iterable[str]] | None = None,
+) -> dict[str, Facts]:
+    """Facts for each rule of a suite on the lake or on the metadata database.
+
+    ``apart`` names, for some rules, submissions whose rows are not counted.
+    """
+    relation, columns, query = _place(suite, con, engine)
     if not columns:
         fact = absent(suite)
         return {rule.name: fact for rule in suite.rules}
-    return _measure(suite.rules, relation, columns, query)
+    counted = tuple(_without(rule, (apart or {}).get(rule.name, ())) for rule in suite.rules)
+    return _measure(counted, relation, columns, query)
+
+
+def measure_submissions(
+    suite: Suite,
+    submissions: Iterable[str],
+    *,
+    con: duckdb.DuckDBPyConnection,
+    engine: Engine,
+) -> dict[str, dict[str, Facts]]:
+    """Facts for each rule of a suite on the rows of each of these submissions that has any.
+
+    A rule that cannot be evaluated is left out: the whole table's evaluation tells of it.
+    """
+    relation, columns, query = _place(suite, con, engine)
+    rules = [rule for rule in suite.rules if set(rule.needed_columns) <= columns]
+    if _SUBMISSION not in columns or not rules:
+        return {}
+    names = list(submissions)
+    try:
+        return _count_submissions(rules, relation, names, query)
+    except CannotCount:
+        found: dict[str, dict[str, Facts]] = {}
+        for rule in rules:
+            with suppress(CannotCount):
+                for name, facts in _count_submissions([rule], relation, names, query).items():
+                    found.setdefault(name, {}).update(facts)
+        return found
+
+
+def is_there(suite: Suite, *, con: duckdb.DuckDBPyConnection, engine: Engine) -> bool:
+    """Whether the suite's table exists."""
+    return bool(_place(suite, con, engine)[1])
+
+
+def _place(
+    suite: Suite, con: duckdb.DuckDBPyConnection, engine: Engine
+) -> tuple[str, frozenset[str], Query]:
+    """The table's name in SQL, its columns (none where it is missing), and how to ask for it."""
+    if suite.database == "metadata":
+        return suite.table, _postgres_columns(engine, suite), _postgres_query(engine)
+    relation = f"{LAKE}.{suite.layer}.{_quoted(suite.table)}"
+    return relation, _duckdb_columns(con, suite), _duckdb_query(con)
+
+
+def _without(rule: Rule, submissions: Iterable[str]) -> Rule:
+    """The rule with the rows of these submissions out of its scope."""
+    names = ", ".join(_literal(name) for name in submissions)
+    if not names:
+        return rule
+    others = f"{_SUBMISSION} not in ({names})"
+    return replace(rule, where=f"({rule.where}) and {others}" if rule.where else others)
 
 
 def absent(suite: Suite) -> Facts:
@@ -83,7 +143,28 @@ def _count(rules: Sequence[Rule], relation: str, query: Query) -> dict[str, Fact
     for rule in rules:
         selected.append(f"({rule.when})" if rule.when else "true")
         selected.extend(_aggregates(rule, relation))
-    row = query(f"select {', '.join(selected)} from {relation} as checked")
+    rows = query(f"select {', '.join(selected)} from {relation} as checked")
+    return _facts(rules, rows[0])
+
+
+def _count_submissions(
+    rules: Sequence[Rule], relation: str, submissions: Sequence[str], query: Query
+) -> dict[str, dict[str, Facts]]:
+    """Facts of each submission, in one query; a rule over pairs of rows counts it as a party."""
+    names = ", ".join(_literal(name) for name in submissions)
+    selected = [_SUBMISSION, "count(*)"]
+    for rule in rules:
+        duplicates = _repeated(rule, relation) if rule.kind == "unique" else None
+        selected += ["true", *(duplicates or _aggregates(rule, relation))]
+    rows = query(
+        f"select {', '.join(selected)} from {relation} as checked"
+        f" where {_SUBMISSION} in ({names}) group by {_SUBMISSION}"
+    )
+    return {str(row[0]): _facts(rules, row[1:]) for row in rows}
+
+
+def _facts(rules: Sequence[Rule], row: Sequence[Any]) -> dict[str, Facts]:
+    """Facts from a count of rows and, for each rule, whether it applies, its scope and breaches."""
     rows = int(row[0])
     facts = {}
     for position, rule in enumerate(rules):
@@ -129,9 +210,7 @@ def _not_null(rule: Rule) -> tuple[str, str]:
 
 
 def _unique(rule: Rule, relation: str) -> tuple[str, str]:
-    columns = ", ".join(_quoted(column) for column in rule.columns)
-    present = " and ".join(f"{_quoted(column)} is not null" for column in rule.columns)
-    scope = f"{present} and ({rule.where})" if rule.where else present
+    columns, scope = _key(rule)
     # Grouping spills to disk where the keys do not fit in memory; count(distinct …) is slower.
     duplicates = (
         "(select coalesce(sum(n - 1), 0) from "
@@ -139,6 +218,23 @@ def _unique(rule: Rule, relation: str) -> tuple[str, str]:
         " as repeated)"
     )
     return f"count(*){_filter(scope)}", duplicates
+
+
+def _repeated(rule: Rule, relation: str) -> tuple[str, str]:
+    """The rows of a submission whose key also another row of the table has."""
+    columns, scope = _key(rule)
+    repeated = (
+        f"({columns}) in (select ({columns}) from {relation} where {scope}"
+        f" group by {columns} having count(*) > 1)"
+    )
+    return f"count(*){_filter(scope)}", f"count(*){_filter(scope, repeated)}"
+
+
+def _key(rule: Rule) -> tuple[str, str]:
+    """The columns of a key, and the condition that it is whole and in scope."""
+    present = " and ".join(f"{_quoted(column)} is not null" for column in rule.columns)
+    scope = f"{present} and ({rule.where})" if rule.where else present
+    return ", ".join(_quoted(column) for column in rule.columns), scope
 
 
 def _between(rule: Rule) -> tuple[str, str]:
@@ -164,6 +260,27 @@ def _outside(value: str, rule: Rule) -> str:
     if rule.maximum is not None:
         parts.append(f"{value} > {rule.maximum!r}")
     return " or ".join(parts)
+
+
+def _dates(rule: Rule) -> tuple[str, str]:
+    column = _quoted(rule.column or "")
+    outside = " or ".join(
+        _compared(column, sign, bound)
+        for sign, bound in (("<", rule.earliest), (">", rule.latest))
+        if bound is not None
+    )
+    present = f"{column} is not null"
+    return (
+        f"count(*){_filter(rule.where, present)}",
+        f"count(*){_filter(rule.where, present, outside)}",
+    )
+
+
+def _compared(column: str, sign: str, bound: str) -> str:
+    """Partial dates are compared as far as both are written."""
+    text = "left(current_date::varchar, 10)" if bound == "today" else _literal(bound)
+    length = f"least(len({column}), len({text}))"
+    return f"left({column}, {length}) {sign} left({text}, {length})"
 
 
 def _accepted(rule: Rule) -> tuple[str, str]:
@@ -197,6 +314,7 @@ _BY_KIND: Mapping[str, Callable[[Rule], tuple[str, str]]] = {
     "row_count": _row_count,
     "not_null": _not_null,
     "between": _between,
+    "dates": _dates,
     "accepted": _accepted,
     "share": _share,
     "ratio": _ratio,
@@ -205,23 +323,21 @@ _BY_KIND: Mapping[str, Callable[[Rule], tuple[str, str]]] = {
 
 
 def _duckdb_query(con: duckdb.DuckDBPyConnection) -> Query:
-    def query(sql: str) -> Sequence[Any]:
+    def query(sql: str) -> Sequence[Sequence[Any]]:
         try:
-            row = con.execute(sql).fetchone()
+            return con.execute(sql).fetchall()
         except duckdb.Error as error:
             raise CannotCount(type(error).__name__) from None  # its text may quote a value
-        if row is None:
-            raise CannotCount("no row")
-        return row
 
     return query
 
 
 def _postgres_query(engine: Engine) -> Query:
-    def query(sql: str) -> Sequence[Any]:
+    def query(sql: str) -> Sequence[Sequence[Any]]:
         try:
             with engine.connect() as connection:
-                return tuple(connection.execute(text(sql.replace(":", "\\:"))).one())
+                rows = connection.execute(text(sql.replace(":", "\\:")))
+                return [tuple(row) for row in rows]
         except DBAPIError as error:
             raise CannotCount(type(error.orig).__name__) from None
 

@@ -18,7 +18,7 @@ class Facts:
     """What was counted for one rule; ``total`` rows in scope, ``unexpected`` of them break it.
 
     ``value`` is the number that the rule bounds: a count of rows, or the share that breaks it.
-    ``problem`` says why nothing could be counted.
+    ``problem`` says why nothing could be counted; ``apart`` counts submissions whose rows were not.
     """
 
     rows: int = 0
@@ -27,6 +27,7 @@ class Facts:
     value: float = 0
     skipped: str | None = None
     problem: str | None = None
+    apart: int = 0
 
     @property
     def share(self) -> float:
@@ -64,16 +65,15 @@ def blocking(results: Iterable[CheckResult]) -> list[str]:
     ]
 
 
-def judge(
-    rule: Rule,
-    facts: Facts,
-    passed: bool,
-    *,
-    build_id: str | None,
-    run_id: str | None,
-    checked_at: datetime,
-) -> CheckResult:
-    """The result of ``rule`` from what was counted and Great Expectations' verdict on it."""
+def severity_of(rule: Rule, facts: Facts) -> Severity:
+    """How bad it is that the rule is broken: a share of a few rows is no error."""
+    if rule.severity == "error" and rule.is_share and 0 < facts.total < rule.minimum_rows:
+        return "warning"
+    return rule.severity
+
+
+def observed_of(rule: Rule, facts: Facts) -> dict[str, float | int | str]:
+    """The numbers of a result."""
     observed: dict[str, float | int | str] = {"rows": facts.rows}
     if rule.kind == "same_count":
         observed |= {"other_rows": _number(facts.total), "difference": _number(facts.unexpected)}
@@ -85,6 +85,21 @@ def judge(
         }
     if facts.skipped:
         observed["skipped"] = facts.skipped
+    if facts.apart:
+        observed["submissions_apart"] = facts.apart
+    return observed
+
+
+def judge(
+    rule: Rule,
+    facts: Facts,
+    passed: bool,
+    *,
+    build_id: str | None,
+    run_id: str | None,
+    checked_at: datetime,
+) -> CheckResult:
+    """The result of ``rule`` from what was counted and Great Expectations' verdict on it."""
     return CheckResult(
         build_id=build_id,
         run_id=run_id,
@@ -92,9 +107,9 @@ def judge(
         table=rule.table,
         rule=rule.name,
         column=rule.column or (", ".join(rule.columns) or None),
-        severity=rule.severity,
+        severity=severity_of(rule, facts),
         passed=passed,
-        observed=observed,
+        observed=observed_of(rule, facts),
         expected=rule.requirement,
         message=_message(rule, facts, passed),
         checked_at=checked_at,
@@ -137,20 +152,25 @@ def _message(rule: Rule, facts: Facts, passed: bool) -> str:
         return facts.problem
     if facts.skipped:
         return f"Skipped: {facts.skipped}."
-    if rule.kind == "row_count":
-        counted = f"{facts.rows:,} rows"
-    elif rule.kind == "same_count":
-        counted = f"{facts.rows:,} rows against {facts.total:,.0f} in {rule.other}"
-    else:
-        counted = (
-            f"{facts.unexpected:,.0f} of {facts.total:,.0f} ({facts.share:.2%}) break the rule"
-        )
-        if rule.allowed_share:
-            counted += f", up to {rule.allowed_share:.2%} may"
+    counted = counted_in_words(rule, facts)
     if passed:
         return f"{counted}."
+    if severity_of(rule, facts) != rule.severity:
+        counted += f" (a warning, as there are fewer than {rule.minimum_rows})"
     advice = f" {rule.advice}" if rule.advice else f" {_ADVICE[rule.kind].format(rule=rule)}"
     return f"{counted}; expected: {rule.requirement}.{advice}"
+
+
+def counted_in_words(rule: Rule, facts: Facts) -> str:
+    """What was counted, without a full stop."""
+    if rule.kind == "row_count":
+        return f"{facts.rows:,} rows"
+    if rule.kind == "same_count":
+        return f"{facts.rows:,} rows against {facts.total:,.0f} in {rule.other}"
+    counted = f"{facts.unexpected:,.0f} of {facts.total:,.0f} ({facts.share:.2%}) break the rule"
+    if rule.allowed_share:
+        counted += f", up to {rule.allowed_share:.2%} may"
+    return counted
 
 
 _ADVICE = {
@@ -161,6 +181,8 @@ _ADVICE = {
     "it stays.",
     "between": "Look at the unit and the source of these rows; correct and send them again, or "
     "withdraw the submission.",
+    "dates": "Correct these dates and send them again, or give the submitter limits of its own "
+    "(QUALITY_RULES).",
     "accepted": "Map the new values where they belong, or correct and send them again.",
     "share": "Look at what the last submissions brought (`lakehouse status`).",
     "ratio": "Look at what the last submissions brought (`lakehouse status`).",

@@ -16,9 +16,9 @@ from lakehouse import lake
 from lakehouse.errors import QualityError
 from lakehouse.progress import report
 from lakehouse.settings import Settings
-from quality import suites as suites_module
-from quality import worker
-from quality.measure import absent, measure
+from quality import own_rules, worker
+from quality.judging import set_apart
+from quality.measure import absent, is_there, measure
 from quality.results import CheckResult, Facts, blocking, judge, store
 from quality.suites import Layer, Rule, Suite
 
@@ -36,15 +36,31 @@ def run(
 ) -> list[CheckResult]:
     """Check a layer, store a ``check_result`` row per rule, and return the results.
 
+    A layer of which no table is there has not been built: it has no results, and stores none.
     ``con`` is a lake connection to use. For layer ``published``, ``schema`` is the Postgres schema
     to look at. ``suites`` replaces the layer's own. Raises :class:`QualityError` when a suite is
     wrong or Great Expectations fails; a rule that is broken is a result, not an error.
     """
-    chosen = suites_module.load(layer) if suites is None else suites
+    own = own_rules.read(settings.quality_rules)
+    chosen = own.suites(layer) if suites is None else suites
     if layer == "published":
+        if suites is None and not _relations(settings, schema) & {one.table for one in chosen}:
+            return []
         facts, verdicts = _look_at_published(settings, chosen, schema, build_id)
     else:
-        facts = _count(settings, engine, chosen, con)
+        with nullcontext(con) if con is not None else closing(lake.connect(settings)) as connection:
+            if suites is None and not any(
+                is_there(suite, con=connection, engine=engine) for suite in chosen
+            ):
+                return []
+            worker.warm_up()  # it gets ready while the database counts
+            apart = set_apart(engine, own, chosen)
+            facts = {
+                suite.table: measure(
+                    suite, con=connection, engine=engine, apart=apart.get(suite.name)
+                )
+                for suite in chosen
+            }
         verdicts = _judge_counts(settings, chosen, facts, build_id)
     now = datetime.now(UTC)
     results = [
@@ -82,17 +98,6 @@ def inspect_published(
         )
 
     return inspect
-
-
-def _count(
-    settings: Settings,
-    engine: Engine,
-    suites: Sequence[Suite],
-    con: duckdb.DuckDBPyConnection | None,
-) -> dict[str, dict[str, Facts]]:
-    worker.warm_up()  # it gets ready while the database counts
-    with nullcontext(con) if con is not None else closing(lake.connect(settings)) as connection:
-        return {suite.table: measure(suite, con=connection, engine=engine) for suite in suites}
 
 
 def _judge_counts(

@@ -19,7 +19,7 @@ _PANEL = "Drops"
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (drop, status, quarantine, review, retake, withdraw):
+    for command in (drop, status, quarantine, review, retake, release, withdraw):
         app.command(rich_help_panel=_PANEL)(command)
 
 
@@ -187,6 +187,26 @@ def retake(
     for submission, files in taken.items():
         console.print(f"{submission}: {files} file(s) can be taken now.")
     console.print("Next: [bold]lakehouse run[/] lands them (or wait for the sensor of `make up`).")
+
+
+def release(
+    submission: Annotated[str, typer.Argument(help="A submission that is HELD.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")],
+) -> None:
+    """Take a held submission in nevertheless: the rules that it broke do not hold it any more.
+
+    Where it had replaced an earlier state of its drop, it does so again.
+    """
+    from sqlalchemy.orm import Session
+
+    from lakehouse.metadata import submissions
+    from lakehouse.platform import open_platform
+
+    with Session(open_platform().engine) as session, session.begin():
+        released = submissions.release(session, submission, actor=actor(), reason=reason)
+    for rule in released:
+        console.print(f"Released from [bold]{escape(rule)}[/].")
+    console.print("Next: [bold]lakehouse run[/] takes it into Silver, Gold and marts.")
 
 
 def withdraw(

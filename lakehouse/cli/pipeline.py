@@ -61,6 +61,9 @@ def run(
 ) -> None:
     """Everything pending: register closed drops, land, build, check, publish.
 
+    A submission whose rows break an error rule is held alone; the others are published. Exit code 3
+    where nothing but held submissions was landed, or a rule of a whole table fails.
+
     Where the service is up, its daemon does the work and this command waits for it, so nothing is
     done twice. With --full-refresh it then builds here.
     """
@@ -75,6 +78,7 @@ def _run(
 ) -> None:
     """Run what is pending and show the summary."""
     from lakehouse.cli.summary import show_summary, summarise
+    from lakehouse.errors import QualityError
     from lakehouse.lake import kept_open
 
     done = None
@@ -87,6 +91,11 @@ def _run(
         print_json(summary)
     else:
         show_summary(summary)
+    if summary.landed and not set(summary.landed) - {one.submission_id for one in summary.held}:
+        raise QualityError(
+            f"All that this run landed is held: {len(summary.landed)} submission(s).",
+            hint="Correct and drop it again, release or withdraw it; `lakehouse status` shows why.",
+        )
 
 
 def _work(platform: Platform, *, full_refresh: bool) -> PipelineRun | None:
@@ -146,18 +155,20 @@ def check(
         typer.Option("--all", help="Show every rule with its numbers, not only those that fail."),
     ] = False,
 ) -> None:
-    """Run all quality suites on every layer as it is now, and show what fails.
+    """Run all quality suites on every layer as it is now, and show what fails and who is held.
 
     Exit code 3 where a rule of severity error fails.
     """
-    from lakehouse.cli.summary import show_checks
+    from lakehouse.cli.summary import show_checks, show_held
     from lakehouse.errors import QualityError
-    from lakehouse.metadata.status import latest_checks
+    from lakehouse.metadata.status import held, latest_checks
     from lakehouse.platform import open_platform
 
     _job("check")
-    checks = latest_checks(open_platform().engine)
+    engine = open_platform().engine
+    checks = latest_checks(engine)
     show_checks(checks, every=every)
+    show_held(held(engine))
     broken = sum(check.severity == "error" and not check.passed for check in checks)
     if broken:
         raise QualityError(

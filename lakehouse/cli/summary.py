@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
@@ -15,7 +17,13 @@ from lakehouse import lake
 from lakehouse.cli.console import console, table
 from lakehouse.metadata import publishes
 from lakehouse.metadata.publishes import Comparison
-from lakehouse.metadata.status import CheckLine, StatusReport, SubmissionLine, status
+from lakehouse.metadata.status import (
+    CheckLine,
+    HeldLine,
+    StatusReport,
+    SubmissionLine,
+    status,
+)
 from lakehouse.platform import Platform
 
 if TYPE_CHECKING:
@@ -55,6 +63,11 @@ class Summary:
     run_ids: Sequence[str] = field(default_factory=list)
     rolled_back: bool = False
 
+    @property
+    def held(self) -> Sequence[HeldLine]:
+        """Who is held now, by which rules."""
+        return self.status.held
+
 
 def summarise(platform: Platform, *, run: PipelineRun | None, seconds: float) -> Summary:
     """The state of everything after ``run`` (None: there was nothing to do)."""
@@ -91,13 +104,15 @@ def show_summary(summary: Summary) -> None:
     """The closing table of ``demo`` and ``run``."""
     if summary.nothing_new:
         words = "built and published" if not summary.rolled_back else "built"
-        console.print(f"[bold]Nothing new[/]: every drop is registered, {words}.")
+        apart = ", or held" if summary.held else ""
+        console.print(f"[bold]Nothing new[/]: every drop is registered, {words}{apart}.")
     _show_tables(summary.tables)
     _show_checks_line(summary.status)
     _show_quarantine(summary.status)
     _show_published(summary.status)
     if summary.rolled_back:
         console.print(_ROLLED_BACK)
+    show_held(summary.held)
     if summary.stages:
         rows = [
             (_STAGE_NAMES.get(name, name), seconds)
@@ -105,7 +120,9 @@ def show_summary(summary: Summary) -> None:
             if name != "total"
         ]
         console.print(table("Seconds per stage", ("stage", "seconds"), rows))
+    held = {line.submission_id for line in summary.held} & set(summary.landed)
     landed = f"{len(summary.landed)} submission(s) landed, " if summary.landed else ""
+    landed += f"{len(held)} of them held, " if held else ""
     console.print(f"[bold green]Done[/] in {summary.seconds:.1f} s: {landed}all above is current.")
 
 
@@ -152,6 +169,7 @@ def show_status(report: StatusReport) -> None:
     _show_quarantine(report)
     _show_checks_line(report)
     _show_published(report)
+    show_held(report.held)
     console.print(
         table(
             "Freshness",
@@ -182,7 +200,12 @@ def _submissions(lines: Sequence[SubmissionLine]) -> RenderableType:
 
 
 def show_checks(checks: Sequence[CheckLine], *, every: bool = False) -> None:
-    """Rules that failed with their numbers, or every rule; and how many of each table passed."""
+    """Rules that failed with their numbers, or every rule; and how many of each table passed.
+
+    Layers that have not been built are named in one line.
+    """
+    from quality.suites import LAYERS
+
     for check in checks:
         if every or not check.passed:
             _show_check(check)
@@ -190,6 +213,32 @@ def show_checks(checks: Sequence[CheckLine], *, every: bool = False) -> None:
     tables = sorted({name for name, _ in counted})
     rows = [(name, counted[name, True], counted[name, False]) for name in tables]
     console.print(table("Rules", ("table", "passed", "failed"), rows))
+    built = {check.layer for check in checks}
+    absent = [layer for layer in LAYERS if layer not in built]
+    if absent:
+        console.print(f"Not built yet, so not checked: {', '.join(absent)}.")
+
+
+def show_held(lines: Sequence[HeldLine]) -> None:
+    """Who is held, by which rules with their numbers, and what to do."""
+    for submission_id, of_one in groupby(lines, key=attrgetter("submission_id")):
+        broken = list(of_one)
+        sender = f"{broken[0].submitter} · {broken[0].file_type}"
+        console.print(
+            f"[bold red]Held[/]: [bold]{submission_id}[/] ({escape(sender)}); all else goes on."
+        )
+        for line in broken:
+            rule = f"{line.layer}.{line.table_name} {line.rule}: {line.message}"
+            console.print(Padding(escape(rule), (0, 0, 0, 3)))
+        console.print(
+            Padding(
+                "→ Correct the drop and send it again, or\n"
+                f"  lakehouse release {submission_id} --reason …   to take it in nevertheless, or\n"
+                f"  lakehouse withdraw {submission_id} --reason …",
+                (0, 0, 0, 3),
+                style="dim",
+            )
+        )
 
 
 def _show_check(check: CheckLine) -> None:

@@ -223,12 +223,17 @@ def finish_build(
     return Finished(build_id, status, integrated, removed)
 
 
-def latest_id(engine: Engine) -> str:
-    """The newest successful build. Raises :class:`BuildError` when there is none yet."""
+def succeeded_id(engine: Engine) -> str | None:
+    """The newest successful build, where there is one."""
     with Session(engine) as session:
-        found = session.scalar(
+        return session.scalar(
             select(func.max(models.Build.build_id)).where(models.Build.status == "succeeded")
         )
+
+
+def latest_id(engine: Engine) -> str:
+    """The newest successful build. Raises :class:`BuildError` when there is none yet."""
+    found = succeeded_id(engine)
     if found is None:
         raise BuildError("Nothing has been built yet.", hint="Run `lakehouse run`.")
     return found

@@ -62,6 +62,10 @@ class Breach:
     def name(self) -> str:
         return f"{self.layer}.{self.table} {self.rule}"
 
+    @property
+    def told(self) -> str:
+        return f"{self.name}: {self.message}"
+
 
 def get(session: Session, submission_id: str) -> Submission:
     """The submission. Raises :class:`IntakeError` when there is none."""

@@ -1,5 +1,6 @@
 {#-
-    Counts references and those without their target, for `[table, column, target types]` each.
+    Counts references and those without their target, by submission, for `[table, column, target types]`
+    each; a column without any has one row, of no submission.
     A reference that could not even be read as an id (see silver.data_issue) counts as dangling; one
     to a contained resource is resolved.
 -#}
@@ -25,11 +26,11 @@
     reference as (
         {%- for table, column, types in references %}
         {%- if column == 'medication_reference' %}
-        select {{ loop.index }} as place, {{ targets.index(types) + 1 }} as target, target_id as resource_id
+        select {{ loop.index }} as place, {{ targets.index(types) + 1 }} as target, target_id as resource_id, submission_id
         from {{ ref('resource_link') }}
         where target_type = 'Medication'
         {%- else %}
-        select {{ loop.index }} as place, {{ targets.index(types) + 1 }} as target, {{ column }} as resource_id
+        select {{ loop.index }} as place, {{ targets.index(types) + 1 }} as target, {{ column }} as resource_id, submission_id
         from {{ ref(table) }}
         where {{ column }} is not null
         {%- endif %}
@@ -50,6 +51,7 @@
     found as (
         select
             reference.place,
+            reference.submission_id,
             count(*) as id_count,
             count(*) filter (
                 target.target_id is not null or contains(reference.resource_id, '#')
@@ -57,35 +59,25 @@
         from reference
         left join target
             on reference.target = target.target and reference.resource_id = target.target_id
-        group by reference.place
-    ),
-
-    counted as (
-        select
-            place.source_table,
-            place.column_name,
-            place.target_type,
-            coalesce(found.id_count, 0) as id_count,
-            coalesce(found.found_count, 0) as found_count
-        from place
-        left join found on place.place = found.place
-    ),
-
-    unread as (
-        select table_name, column_name, count(*) as unread_count
-        from {{ ref('data_issue') }}
-        where reason like '%reference%'
-        group by table_name, column_name
+        group by reference.place, reference.submission_id
+        union all
+        select place.place, issue.submission_id, count(*), 0
+        from {{ ref('data_issue') }} as issue
+        inner join place
+            on issue.table_name = place.source_table and issue.column_name = place.column_name
+        where issue.reason like '%reference%'
+        group by place.place, issue.submission_id
     )
 
     select
-        counted.source_table,
-        counted.column_name,
-        counted.target_type,
-        (counted.id_count + coalesce(unread.unread_count, 0))::bigint as reference_count,
-        counted.found_count::bigint as resolved_count,
-        (counted.id_count - counted.found_count + coalesce(unread.unread_count, 0))::bigint as dangling_count
-    from counted
-    left join unread
-        on counted.source_table = unread.table_name and counted.column_name = unread.column_name
+        place.source_table,
+        place.column_name,
+        place.target_type,
+        found.submission_id,
+        coalesce(sum(found.id_count), 0)::bigint as reference_count,
+        coalesce(sum(found.found_count), 0)::bigint as resolved_count,
+        coalesce(sum(found.id_count - found.found_count), 0)::bigint as dangling_count
+    from place
+    left join found on place.place = found.place
+    group by all
 {%- endmacro %}

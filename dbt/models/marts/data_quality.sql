@@ -20,10 +20,11 @@ select
     'dangling reference' as measure,
     column_name,
     target_type as detail,
-    reference_count as row_count,
-    dangling_count as affected_count,
-    coalesce(dangling_count / nullif(reference_count, 0), 0)::double as affected_share
+    sum(reference_count)::bigint as row_count,
+    sum(dangling_count)::bigint as affected_count,
+    coalesce(sum(dangling_count) / nullif(sum(reference_count), 0), 0)::double as affected_share
 from {{ ref('reference_integrity') }}
+group by source_table, column_name, target_type
 union all
 select
     dropped.table_name,

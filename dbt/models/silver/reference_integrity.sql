@@ -1,4 +1,4 @@
--- Grain: one row per Silver table and reference column.
+-- Grain: one row per Silver table, reference column and submission.
 -- Generated from dbt/views by `lakehouse views compile`; do not edit.
 {{ config(materialized='lake_table') }}
 -- depends_on: {{ ref('allergy_intolerance') }}

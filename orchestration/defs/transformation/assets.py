@@ -4,6 +4,7 @@ dbt is unpartitioned: however many submissions were landed, one build takes all 
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import dagster as dg
@@ -13,10 +14,17 @@ import quality
 from lakehouse import dbt_runner, lake
 from lakehouse.errors import BuildError, QualityError
 from lakehouse.metadata import builds
+from lakehouse.metadata.status import held
 from lakehouse.platform import Platform
 from lakehouse.progress import report
 from orchestration.dbt_specs import asset_key, asset_specs, severity, test_specs
-from orchestration.defs.quality.checks import check_specs, evaluate
+from orchestration.defs.quality.checks import (
+    HELD_CHECK,
+    check_specs,
+    evaluate,
+    held_result,
+    refuse_blocked,
+)
 from orchestration.metadata import corpus_statistics, encounter_card, table_metadata
 from orchestration.resources import PlatformResource
 from orchestration.vocabulary import LAKE_WRITER_POOL
@@ -39,12 +47,12 @@ GOLD_TESTS = test_specs(MANIFEST, GOLD_SPECS)
 @dg.multi_asset(
     name="silver",
     specs=SILVER_SPECS,
-    check_specs=[*SILVER_TESTS.values(), *check_specs("bronze", "silver")],
+    check_specs=[*SILVER_TESTS.values(), *check_specs("bronze", "silver"), HELD_CHECK],
     allow_arbitrary_check_specs=True,  # Bronze balances with what intake counted
     pool=LAKE_WRITER_POOL,
 )
 def silver(context: dg.AssetExecutionContext, platform: PlatformResource) -> Events:
-    """Recompute in Silver what the pending submissions touch."""
+    """Recompute in Silver what the pending submissions touch; hold those that break a rule."""
     quality.warm_up()  # Great Expectations gets ready beside dbt
     opened = platform.open()
     full_refresh = context.run.tags.get(FULL_REFRESH_TAG) == "true"
@@ -54,15 +62,20 @@ def silver(context: dg.AssetExecutionContext, platform: PlatformResource) -> Eve
         )
         status = "failed"
         try:
-            done = _run_dbt(opened, "silver", SILVER_SELECT, full_refresh=full_refresh)
+            done = _without_those_that_break_rules(opened, build)
             status = "failed" if _incomplete(done) else "succeeded"
         finally:
             builds.finish_build(
                 opened.engine, build.build_id, status, _snapshot(opened), actor="dagster:silver"
             )
     context.log.info("Build %s took in %d submissions.", build.build_id, len(build.pending))
-    yield from _events(opened, done, SILVER_SPECS, SILVER_TESTS)
-    yield from evaluate(opened, context.run_id, "bronze", "silver")
+    yield from _made(opened, done, SILVER_SPECS, SILVER_TESTS)
+    yield held_result(held(opened.engine))
+    yield from refuse_blocked(
+        chain(
+            _test_results(done, SILVER_TESTS), evaluate(opened, context.run_id, "bronze", "silver")
+        )
+    )
 
 
 @dg.multi_asset(
@@ -78,10 +91,37 @@ def gold(context: dg.AssetExecutionContext, platform: PlatformResource) -> Event
         build_id = builds.whole_silver(opened.engine)
         done = _run_dbt(opened, "gold", GOLD_SELECT)
         snapshot = _snapshot(opened)
-        yield from _events(opened, done, GOLD_SPECS, GOLD_TESTS)
+        yield from _made(opened, done, GOLD_SPECS, GOLD_TESTS)
+        yield from refuse_blocked(_test_results(done, GOLD_TESTS))
         checks = list(evaluate(opened, context.run_id, "gold", "marts"))
         builds.record_gold(opened.engine, build_id, snapshot, actor="dagster:gold")
-    yield from checks
+    yield from refuse_blocked(checks)
+
+
+def _without_those_that_break_rules(
+    platform: Platform, build: builds.Build
+) -> dbt_runner.DbtReport:
+    """Silver of the build's submissions, without those whose own rows break an error rule.
+
+    What they brought can hide what others did, so the others are judged again without them.
+    """
+    full_refresh = build.full_refresh
+    while True:
+        done = _run_dbt(platform, "silver", SILVER_SELECT, full_refresh=full_refresh)
+        with lake.connect(platform.settings) as connection:
+            breaches = quality.judge_submissions(
+                builds.to_judge(platform.engine, build.build_id),
+                settings=platform.settings,
+                con=connection,
+                engine=platform.engine,
+            )
+        if not breaches:
+            return done
+        builds.hold(platform.engine, build.build_id, breaches, actor="dagster:silver")
+        for submission_id, broken in breaches.items():
+            report("held", submission_id, "; ".join(one.told for one in broken), failed=True)
+        # Whatever the first pass made is as it should be but for the keys of this build.
+        full_refresh = build.full_refresh and bool(_incomplete(done))
 
 
 def _run_dbt(
@@ -126,13 +166,13 @@ def _snapshot(platform: Platform) -> int:
         return lake.snapshot_id(connection)
 
 
-def _events(
+def _made(
     platform: Platform,
     done: dbt_runner.DbtReport,
     specs: list[dg.AssetSpec],
     tests: dict[str, dg.AssetCheckSpec],
 ) -> Events:
-    """What each model became and what each test said."""
+    """What each model became. Raises :class:`QualityError` where a failed test left models out."""
     nodes = {node.unique_id: node for node in done.nodes}
     seconds = {
         asset_key(MANIFEST["nodes"][unique_id]): node.seconds
@@ -156,13 +196,14 @@ def _events(
             if spec.key.path[1] not in skipped
         ]
     yield from made
-    for unique_id, check in tests.items():
-        node = nodes.get(unique_id)
-        if node is not None and node.status != "skipped":
-            yield _test_result(unique_id, check, node)
     left_out = _incomplete(done)
     if left_out:
-        failed = ", ".join(node.name for node in done.nodes if node.status == "fail")
+        yield from _test_results(done, tests)
+        failed = ", ".join(
+            f"{node.name} ({node.failures or 0:,} failing rows)"
+            for node in done.nodes
+            if node.status == "fail"
+        )
         raise QualityError(
             f"{len(left_out)} model(s) were left out because dbt test(s) failed: {failed}.",
             hint="Withdraw or correct the drop that brought the rows, then run again.",
@@ -180,13 +221,22 @@ def _shown_of(
     return {}
 
 
-def _test_result(
-    unique_id: str, check: dg.AssetCheckSpec, node: dbt_runner.DbtNode
-) -> dg.AssetCheckResult:
+def _test_results(
+    done: dbt_runner.DbtReport, tests: dict[str, dg.AssetCheckSpec]
+) -> Iterator[dg.AssetCheckResult]:
+    """What each dbt test said; a test that did not run says nothing."""
+    for node in done.nodes:
+        check = tests.get(node.unique_id)
+        if check is not None and node.status != "skipped":
+            yield _test_result(node, check)
+
+
+def _test_result(node: dbt_runner.DbtNode, check: dg.AssetCheckSpec) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=check.asset_key,
         check_name=check.name,
         passed=node.status == "pass",
-        severity=severity(MANIFEST["nodes"][unique_id]),
+        severity=severity(MANIFEST["nodes"][node.unique_id]),
+        description=f"{node.failures or 0:,} failing rows.",
         metadata={"failing_rows": node.failures or 0, "seconds": round(node.seconds, 3)},
     )

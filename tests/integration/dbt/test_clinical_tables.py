@@ -335,8 +335,8 @@ def test_a_comparator_stays_beside_the_number(built: Silver) -> None:
 
 def test_references_that_point_nowhere_are_counted(built: Silver) -> None:
     dangling = built.connection.execute(
-        "select source_table, column_name, dangling_count from lake.silver.reference_integrity"
-        " where dangling_count > 0 order by all"
+        "select source_table, column_name, sum(dangling_count) from lake.silver.reference_integrity"
+        " where dangling_count > 0 group by all order by all"
     ).fetchall()
     assert dangling == [
         ("encounter", "patient_id", 1),

@@ -128,7 +128,7 @@ def test_a_share_at_least_allows_the_rest_to_break_it(tmp_path: Path) -> None:
         ("{kind: not_null, column: a, why: w}", "neither error nor warning"),
         ("{kind: between, column: a, severity: error, why: w}", "neither `minimum` nor"),
         ("{kind: between, minimum: 1, severity: error, why: w}", "`column` or `list`"),
-        ("{kind: share, name: s, condition: c, severity: error, why: w}", "at_least` or"),
+        ("{kind: share, name: s, condition: c, severity: error, why: w}", "give `at_least`"),
         ("{kind: not_null, column: a, tolerance: 5, severity: error, why: w}", "share between"),
         ("{kind: not_null, column: a, name: No no, severity: error, why: w}", "the name may"),
         ("{kind: not_null, column: a, limits: {warning: 0}, why: w}", "`limits` has"),
