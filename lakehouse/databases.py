@@ -40,6 +40,7 @@ def ensure(settings: Settings) -> None:
                                 sql.Identifier(database)
                             )
                         )
+            _set_utc(connection, settings)
             role = connection.execute(
                 "select 1 from pg_roles where rolname = %s", [READER_ROLE]
             ).fetchone()
@@ -52,3 +53,23 @@ def ensure(settings: Settings) -> None:
             f"Postgres refused the set-up of databases: {type(error).__name__}.",
             hint="Check POSTGRES_URL and POSTGRES_PASSWORD, and that the role may create databases.",
         ) from error
+
+
+def _set_utc(connection: psycopg.Connection[tuple[object, ...]], settings: Settings) -> None:
+    """Sessions of the platform's databases are in UTC, whoever opens them and wherever the server is.
+
+    Else a day or month in a dashboard is the server's, and not that of the lake.
+    """
+    utc = {
+        row[0]
+        for row in connection.execute(
+            "select d.datname from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase"
+            " where s.setrole = 0 and 'TimeZone=UTC' = any(s.setconfig)"
+        )
+    }
+    for name in DATABASES:
+        database = settings.database_prefix + name
+        if database not in utc:
+            connection.execute(
+                sql.SQL("alter database {} set timezone = 'UTC'").format(sql.Identifier(database))
+            )

@@ -7,18 +7,19 @@ It is started when needed and stays up until :func:`stop`.
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+import psutil  # type: ignore[import-untyped]
 
 from lakehouse.errors import ConfigurationError
 from lakehouse.settings import Settings
 
 #: Eight landings, a build, Dagster and Superset each hold several connections. Nothing replicates
 #: this server, so a table filled in the transaction that made it needs no WAL: publishing is a
-#: third faster.
+#: third faster. initdb takes the host's zone: days and months are those of UTC everywhere here.
 _SERVER_CONFIGURATION = """
 max_connections = 300
 shared_buffers = '128MB'
@@ -26,6 +27,8 @@ max_wal_size = '2GB'
 wal_level = 'minimal'
 max_wal_senders = 0
 jit = off
+timezone = 'UTC'
+log_timezone = 'UTC'
 logging_collector = off
 log_statement = 'none'
 log_min_error_statement = 'panic'
@@ -74,15 +77,42 @@ def _running_url(folder: Path) -> str | None:
         lines = (folder / "postmaster.pid").read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
-    if len(lines) < 8 or lines[7].strip() != "ready":
+    if len(lines) < 8 or lines[7].strip() != "ready" or not _is_server(int(lines[0]), folder):
         return None
-    try:
-        os.kill(int(lines[0]), 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:  # it runs as another user: it is alive
-        pass
     return f"postgresql://postgres@/?host={quote(lines[4], safe='/')}&port={lines[3]}"
+
+
+def _is_server(pid: int, folder: Path) -> bool:
+    """Whether this process is the Postgres server of ``folder``.
+
+    After a power cut ``postmaster.pid`` is still there, and its number may be that of a process that
+    has nothing to do with it.
+    """
+    try:
+        return str(folder) in psutil.Process(pid).cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False
+    except psutil.AccessDenied:  # it cannot be asked: better no start than two servers
+        return True
+
+
+def _forget_dead_server(folder: Path) -> None:
+    """Remove a ``postmaster.pid`` whose number belongs to another process by now.
+
+    Postgres does this by itself where no process has the number; where one has, it takes that for
+    a server and never starts. Nothing is removed while any process works in the folder, as the
+    children of a server do that was killed alone.
+    """
+    lock = folder / "postmaster.pid"
+    try:
+        pid = int(lock.read_text(encoding="utf-8").split("\n", 1)[0])
+    except (OSError, ValueError):
+        return
+    if not psutil.pid_exists(pid) or _is_server(pid, folder):
+        return
+    if any(process.info["cwd"] == str(folder) for process in psutil.process_iter(["cwd"])):
+        return
+    lock.unlink(missing_ok=True)
 
 
 def _start(folder: Path) -> str:
@@ -95,6 +125,7 @@ def _start(folder: Path) -> str:
             if _SERVER_CONFIGURATION not in configuration.read_text(encoding="utf-8"):
                 with configuration.open("a", encoding="utf-8") as file:
                     file.write(_SERVER_CONFIGURATION)
+            _forget_dead_server(folder)
             server.ensure_postgres_running()
     except (OSError, RuntimeError, AssertionError, ValueError) as error:
         raise ConfigurationError(

@@ -191,6 +191,9 @@ def check_databases(bundle: Bundle) -> Iterator[str]:
             r"postgresql\+psycopg2://bi_reader@postgres:5432/\w+", database["sqlalchemy_uri"]
         ):
             yield f"{database['_file']}: its address is not the read-only role's, without password"
+        connect = database["extra"].get("engine_params", {}).get("connect_args", {})
+        if "-c timezone=UTC" not in connect.get("options", ""):
+            yield f"{database['_file']}: its sessions are not in UTC (engine_params, connect_args)"
 
 
 def newest_manifest() -> Path:

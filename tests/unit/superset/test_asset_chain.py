@@ -105,6 +105,15 @@ def test_an_address_or_password_in_the_bundle_is_told(
     assert any("read-only role's" in problem for problem in validate.validate(manifest, assets))
 
 
+def test_a_database_whose_sessions_are_not_in_utc_is_told(
+    validate: ModuleType, manifest: Path, assets: Path
+) -> None:
+    edit(assets / "databases/operations.yaml", extra={"engine_params": {"pool_pre_ping": True}})
+    assert [problem for problem in validate.validate(manifest, assets) if "UTC" in problem] == [
+        "databases/operations.yaml: its sessions are not in UTC (engine_params, connect_args)"
+    ]
+
+
 def test_an_asset_that_people_could_change_in_the_browser_is_told(
     validate: ModuleType, manifest: Path, assets: Path
 ) -> None:
