@@ -37,8 +37,6 @@ from lakehouse.storage import ObjectInfo, ObjectStore
 FORMAT = 1
 AREAS = ("inbox/", "raw/", "lake/")
 _MANIFEST = "manifest.json"
-#: Where the lake's tables are below the store; what is before it differs between installations.
-_BELOW_STORE = "lake/tables/"
 #: What owns each database's tables, where the server has a role per service.
 _OWNERS: dict[DatabaseName, str] = {
     "lakehouse": "lakehouse",
@@ -294,14 +292,19 @@ def _move_data_path(settings: Settings, former: str) -> None:
     if here == former:
         return
     roots = {
-        "here": here.removesuffix(_BELOW_STORE),
-        "former": former.removesuffix(_BELOW_STORE),
+        "here": lake.root(settings),
+        "former": former.removesuffix(here.removeprefix(lake.root(settings))),
     }
     with psycopg.connect(settings.libpq_url("ducklake")) as connection:
         connection.execute(
             "update ducklake_metadata set value = %s where key = 'data_path'", [here]
         )
-        for table in ("ducklake_data_file", "ducklake_delete_file"):
+        # What waits to be deleted too: else this installation would delete the former one's files.
+        for table in (
+            "ducklake_data_file",
+            "ducklake_delete_file",
+            "ducklake_files_scheduled_for_deletion",
+        ):
             connection.execute(
                 sql.SQL(
                     "update {} set path = %s || substr(path, %s)"

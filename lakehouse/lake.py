@@ -20,6 +20,7 @@ from typing import TypeVar
 
 import duckdb
 import psycopg
+from psycopg import sql
 
 from lakehouse.errors import LakeError, WriteConflict
 from lakehouse.settings import Settings
@@ -34,6 +35,9 @@ _EXTENSIONS = ("postgres_scanner", "ducklake")
 _S3_EXTENSIONS = ("httpfs", *_EXTENSIONS)
 _WRITE_ATTEMPTS = 12
 _BACKOFF_SECONDS = 0.05
+#: Where the lake's tables are below the store; what is before it differs between installations.
+_BELOW_STORE = "lake/tables/"
+_STATISTICS = Path(__file__).with_name("lake_statistics.sql")
 #: First half of the advisory lock's two keys: keeps the lake's locks apart from other users'.
 _LOCK_SPACE = 0x1A4E
 
@@ -65,7 +69,7 @@ def _open(
         raise LakeError(
             f"The lake cannot be opened ({type(error).__name__}).",
             hint="Check that Postgres and the object store are up: `lakehouse status`.",
-        ) from error
+        ) from None
     return connection
 
 
@@ -153,11 +157,16 @@ def catalog_uri(settings: Settings) -> str:
     return "ducklake:postgres:" + settings.libpq_dsn("ducklake").replace("'", "''")
 
 
+def root(settings: Settings) -> str:
+    """What the full path of every file of this installation's store starts with."""
+    return data_path(settings).removesuffix(_BELOW_STORE)
+
+
 def data_path(settings: Settings) -> str:
     """Where the lake's own Parquet files are (a folder, or ``s3://bucket/…``)."""
     if settings.uses_s3:
-        return f"s3://{settings.lake_bucket}/lake/tables/"
-    return f"{settings.store_folder}/lake/tables/"
+        return f"s3://{settings.lake_bucket}/{_BELOW_STORE}"
+    return f"{settings.store_folder}/{_BELOW_STORE}"
 
 
 def attach_options(
@@ -180,10 +189,37 @@ def initialise(settings: Settings) -> None:
             for schema in LAYERS:
                 connection.execute(f"create schema if not exists {LAKE}.{schema}")
             connection.execute(f"call {LAKE}.set_option('parquet_compression', 'zstd')")
-        except duckdb.Error as error:
-            raise LakeError(f"The lake cannot be set up ({type(error).__name__}).") from error
+            keep_text_out_of_catalog(settings)
+        except (duckdb.Error, psycopg.Error) as error:
+            raise LakeError(f"The lake cannot be set up ({type(error).__name__}).") from None
         finally:
             connection.close()
+
+
+def keep_text_out_of_catalog(settings: Settings) -> int:
+    """Have the catalog take no statistics of text, and remove those that it has; gives their number.
+
+    DuckLake writes the least and greatest value of every column (up to 256 characters) into its
+    catalog, with each insert and each compaction: names, notes, resources. Its tables take them only
+    of what ``lake_statistics.sql`` lets in.
+    """
+    removed = 0
+    with psycopg.connect(settings.libpq_url("ducklake"), autocommit=True) as connection:
+        connection.execute(_STATISTICS.read_text(encoding="utf-8"))
+        for table in ("ducklake_file_column_stats", "ducklake_table_column_stats"):
+            name = sql.Identifier(table)
+            rows = connection.execute(
+                sql.SQL(
+                    "update {} set min_value = null, max_value = null, extra_stats = null"
+                    " where coalesce(min_value, max_value, extra_stats) is not null"
+                    " and not lakehouse_is_plain(table_id, column_id)"
+                ).format(name)
+            ).rowcount
+            if rows:
+                # The former rows are in the table's file until it is written anew.
+                connection.execute(sql.SQL("vacuum (full) {}").format(name))
+            removed += rows
+    return removed
 
 
 def extension_file(name: str) -> Path:
@@ -245,9 +281,10 @@ def append(
         except duckdb.Error as error:
             _rollback(connection)
             if not _is_conflict(error):
+                # The error's own text may quote a value: it stays out of the chain too.
                 raise LakeError(
                     f"A lake transaction failed ({type(error).__name__}): {message}"
-                ) from error
+                ) from None
             # The catalog serialises commits: wait a moment, differently in each process.
             time.sleep(random.uniform(1, 2) * _BACKOFF_SECONDS * 2 ** min(attempt, 6))  # noqa: S311
         except BaseException:

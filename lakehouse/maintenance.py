@@ -7,10 +7,13 @@ held, so that no build or landing re-run is in the middle of a table.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import duckdb
+import psycopg
 
 from lakehouse import lake
 from lakehouse.errors import LakeError
@@ -24,6 +27,7 @@ _FILE_GRACE = timedelta(days=2)
 class MaintenanceReport:
     """Counts of what was done, and the seconds it took."""
 
+    files_rewritten: int
     files_merged: int
     snapshots_expired: int
     files_removed: int
@@ -31,34 +35,72 @@ class MaintenanceReport:
 
 
 def run(settings: Settings) -> MaintenanceReport:
-    """Merge small files, expire snapshots older than SNAPSHOTS_KEPT_DAYS, remove unused files.
+    """Take deleted rows out of the current files, merge small files, expire snapshots older than
+    SNAPSHOTS_KEPT_DAYS, remove unused files of this installation.
 
     Raises :class:`LakeError` when a step fails; the steps before it are kept.
     """
     started = time.monotonic()
     with lake.layer_lock(settings, *lake.LAYERS), lake.connect(settings) as connection:
-        try:
-            merged = len(
-                connection.execute(f"call ducklake_merge_adjacent_files('{lake.LAKE}')").fetchall()
+        with _step("taking out deleted rows"):
+            # Any deleted row: by default only files that are nearly empty are rewritten, and what was
+            # withdrawn or corrected would stay in the others. Such files are never merged either.
+            rewritten = _call(connection, "rewrite_data_files", "delete_threshold => 0")
+        with _step("merging small files"):
+            merged = _call(connection, "merge_adjacent_files")
+        with _step("expiring snapshots"):
+            expired = _call(
+                connection,
+                "expire_snapshots",
+                _older_than(timedelta(days=settings.snapshots_kept_days)),
             )
-            connection.execute(f"call ducklake_rewrite_data_files('{lake.LAKE}')")
-            expired = connection.execute(
-                f"call ducklake_expire_snapshots('{lake.LAKE}', older_than => now() - ?::interval)",
-                [timedelta(days=settings.snapshots_kept_days)],
-            ).fetchall()
-            removed = connection.execute(
-                f"call ducklake_cleanup_old_files('{lake.LAKE}', older_than => now() - ?::interval)",
-                [_FILE_GRACE],
-            ).fetchall()
-            orphans = connection.execute(
-                f"call ducklake_delete_orphaned_files('{lake.LAKE}', older_than => now() - ?::interval)",
-                [_FILE_GRACE],
-            ).fetchall()
-        except duckdb.Error as error:
-            raise LakeError(f"Maintenance of the lake failed: {error}") from error
+        with _step("removing unused files"):
+            _forget_files_of_others(settings)
+            removed = _call(connection, "cleanup_old_files", _older_than(_FILE_GRACE))
+            orphans = _call(connection, "delete_orphaned_files", _older_than(_FILE_GRACE))
+        with _step("keeping text out of the catalog"):
+            lake.keep_text_out_of_catalog(settings)
     return MaintenanceReport(
+        files_rewritten=rewritten,
         files_merged=merged,
-        snapshots_expired=len(expired),
-        files_removed=len(removed) + len(orphans),
+        snapshots_expired=expired,
+        files_removed=removed + orphans,
         seconds=time.monotonic() - started,
     )
+
+
+def _call(connection: duckdb.DuckDBPyConnection, function: str, options: str = "") -> int:
+    """Rows that one of DuckLake's maintenance functions tells of."""
+    arguments = f"'{lake.LAKE}'" + (f", {options}" if options else "")
+    return len(connection.execute(f"call ducklake_{function}({arguments})").fetchall())
+
+
+def _older_than(age: timedelta) -> str:
+    return f"older_than => now() - interval '{age.total_seconds():.0f} seconds'"
+
+
+def _forget_files_of_others(settings: Settings) -> None:
+    """The list of files to delete must name files of this installation only.
+
+    Added files (Bronze) are listed by their full path: a catalog that was copied from another
+    installation would delete that one's files.
+    """
+    with psycopg.connect(settings.libpq_url("ducklake"), autocommit=True) as connection:
+        connection.execute(
+            "delete from ducklake_files_scheduled_for_deletion"
+            " where not path_is_relative and not starts_with(path, %s)",
+            [lake.root(settings)],
+        )
+
+
+@contextmanager
+def _step(words: str) -> Iterator[None]:
+    """Tell what failed and how, without the error's text: it may quote a value or a path."""
+    try:
+        yield
+    except (duckdb.Error, psycopg.Error) as error:
+        raise LakeError(
+            f"Maintenance of the lake failed at {words} ({type(error).__name__}).",
+            hint="Nothing is lost; the next maintenance does it again. `lakehouse status` shows "
+            "whether Postgres and the object store are up.",
+        ) from None

@@ -74,6 +74,7 @@ def maintain() -> None:
     report = maintenance.run(platform.settings)
     trail = anchors.anchor(platform.engine, platform.store)
     console.print(
+        f"{report.files_rewritten} file(s) written without deleted rows, "
         f"{report.files_merged} file(s) merged, {report.snapshots_expired} snapshot(s) expired, "
         f"{report.files_removed} file(s) removed in {report.seconds:.1f} s."
     )

@@ -15,7 +15,8 @@ from orchestration.vocabulary import LAKE_WRITER_POOL, SENSOR_SECONDS
 def maintain_lake(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
     done = maintenance.run(platform.open().settings)
     context.log.info(
-        "%d files merged, %d snapshots expired, %d files removed.",
+        "%d files written without deleted rows, %d files merged, %d snapshots expired, %d files removed.",
+        done.files_rewritten,
         done.files_merged,
         done.snapshots_expired,
         done.files_removed,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import stat
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from lakehouse import backup, databases, lake, metadata
+from lakehouse import backup, databases, lake, maintenance, metadata
 from lakehouse.errors import ConfigurationError, LakehouseError
 from lakehouse.metadata import audit
 from lakehouse.settings import Settings
@@ -101,6 +102,40 @@ def test_the_restored_lake_reads_its_own_files_and_takes_new_rows(
     assert connection.execute("select count(*) from lake.silver.patient").fetchone() == (991,)
     assert connection.execute("select n from lake.bronze.fhir_resource").fetchone() == (7,)
     connection.close()
+
+
+def test_a_restored_installation_never_deletes_files_of_the_one_it_came_from(
+    filled: Settings, empty: Settings, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = lake.connect(filled)
+    connection.execute("delete from lake.bronze.fhir_resource")
+    connection.execute("delete from lake.silver.patient")
+    connection.execute(
+        "call ducklake_expire_snapshots('lake', older_than => now() + interval 1 day)"
+    )
+    connection.close()
+    files = set((filled.store_folder / "lake").rglob("*.parquet"))
+    assert len(files) == 3  # both tables' rows, and which rows of one were deleted before
+    target = io.BytesIO()
+    backup.backup(filled, store, target)
+    backup.restore(empty, open_store(empty), io.BytesIO(target.getvalue()))
+    copied = {empty.store_folder / path.relative_to(filled.store_folder) for path in files}
+    assert all(path.exists() for path in copied)
+
+    monkeypatch.setattr(maintenance, "_FILE_GRACE", timedelta(seconds=-60))
+    assert maintenance.run(empty).files_removed == 3
+
+    assert all(path.exists() for path in files)
+    assert not any(path.exists() for path in copied)
+
+    # Also where a catalog came here by other means, with paths that nobody moved.
+    with psycopg.connect(empty.libpq_url("ducklake")) as catalog:
+        catalog.execute(
+            "insert into ducklake_files_scheduled_for_deletion values (%s, %s, false, now())",
+            [10_000, str(next(iter(files)))],
+        )
+    maintenance.run(empty)
+    assert all(path.exists() for path in files)
 
 
 def test_the_reader_role_still_reads_after_a_restore(
