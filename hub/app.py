@@ -22,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 from hub import dictionary
 from hub.observer import Observer, Picture
 from hub.probes import service_addresses
+from lakehouse.same_origin import SameOrigin
 from lakehouse.settings import Settings
 
 #: How often the browser asks again. A plain header does it, so no script is needed.
@@ -173,7 +174,7 @@ def create_app(settings: Settings, observer: Observer | None = None) -> Starlett
             ],
             *documents,
         ],
-        middleware=[Middleware(_SafeHeaders)],
+        middleware=[Middleware(SameOrigin, names=settings.host_names), Middleware(_SafeHeaders)],
         lifespan=lifespan,
     )
 

@@ -123,6 +123,10 @@ class Settings(BaseSettings):
     superset_port: int = 8088
     hub_port: int = 54321
     hub_host: str = Field(default="127.0.0.1", description="Address the hub listens on.")
+    allowed_hosts: str = Field(
+        default="",
+        description="Names, comma separated, under which Dagster's page and the hub are opened, besides localhost.",
+    )
     hub_services: str | None = Field(
         default=None, description="Where the hub finds services: name=url, comma separated."
     )
@@ -174,6 +178,11 @@ class Settings(BaseSettings):
     @property
     def uses_s3(self) -> bool:
         return bool(self.object_store_url and self.object_store_url.startswith("s3:"))
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """The names of ALLOWED_HOSTS."""
+        return tuple(name.strip() for name in self.allowed_hosts.split(",") if name.strip())
 
     @property
     def store_folder(self) -> Path:

@@ -105,7 +105,14 @@ def _services(settings: Settings, workspace: Path, grpc_port: int) -> list[_Serv
         _Service(
             "webserver",
             "the Dagster web page",
-            ["dagster-webserver", *address, str(settings.dagster_port), *where],
+            [
+                "python",
+                "-m",
+                "orchestration.web_page",
+                *address,
+                str(settings.dagster_port),
+                *where,
+            ],
             settings.dagster_port,
         ),
     ]

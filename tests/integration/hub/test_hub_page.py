@@ -23,6 +23,8 @@ from hub.observer import Observer
 from lakehouse.settings import Settings
 from lakehouse.storage import ObjectStore
 
+#: The hub answers under the names it is served under.
+HUB = "http://localhost"
 GRAPHQL = (
     b'{"data":{"instance":{"daemonHealth":{"allDaemonStatuses":[{"daemonType":"SENSOR",'
     b'"healthy":true,"required":true},{"daemonType":"SCHEDULER","healthy":%s,"required":true}]}},'
@@ -104,12 +106,12 @@ def test_everything_up_shows_submissions_runs_and_links(
     submission(watched, 1)
     observer = Observer(watched)
     observe(observer)
-    page = TestClient(create_app(watched, observer)).get("/").text
+    page = TestClient(create_app(watched, observer), base_url=HUB).get("/").text
     assert "All 6 services up" in page
     assert "20260131T101500001-a1b2c3" in page
     assert "4.2 MB" in page
     assert "0a1b2c3d" in page
-    assert 'href="http://testserver:3000"' in page
+    assert 'href="http://localhost:3000"' in page
     assert "<script" not in page
 
 
@@ -119,7 +121,7 @@ def test_what_people_named_is_escaped(
     submission(watched, 1)
     observer = Observer(watched)
     observe(observer)
-    page = TestClient(create_app(watched, observer)).get("/").text
+    page = TestClient(create_app(watched, observer), base_url=HUB).get("/").text
     assert "clinic-&lt;b&gt;a&lt;/b&gt;" in page
 
 
@@ -138,7 +140,7 @@ def test_a_service_that_is_down_is_named_with_since_when_even_after_a_restart(
     observe(second)
     state = next(s for s in second.picture.services if s.service == "Superset")
     assert (state.healthy, state.since) == (False, down_since)
-    page = TestClient(create_app(watched, second)).get("/").text
+    page = TestClient(create_app(watched, second), base_url=HUB).get("/").text
     assert "1 of 6 services down: Superset" in page
     assert "answers with status 503" in page
 
@@ -163,7 +165,7 @@ def test_with_nothing_up_the_page_still_comes_and_says_so(settings: Settings) ->
     )
     observer = Observer(lost)
     observe(observer)
-    answer = TestClient(create_app(lost, observer)).get("/")
+    answer = TestClient(create_app(lost, observer), base_url=HUB).get("/")
     assert answer.status_code == 200
     assert "6 of 6 services down" in answer.text
     assert "nothing listens at its address" in answer.text
@@ -175,7 +177,9 @@ def test_an_unmigrated_database_is_said_and_not_an_error(
 ) -> None:
     observer = Observer(watched)
     observe(observer)
-    assert "not migrated yet" in TestClient(create_app(watched, observer)).get("/").text
+    assert (
+        "not migrated yet" in TestClient(create_app(watched, observer), base_url=HUB).get("/").text
+    )
 
 
 def test_the_reader_role_is_enough(watched: Settings, engine: Engine, store: ObjectStore) -> None:
@@ -198,7 +202,7 @@ def test_a_page_takes_less_than_fifty_milliseconds(
         submission(watched, number)
     observer = Observer(watched)
     observe(observer)
-    client = TestClient(create_app(watched, observer))
+    client = TestClient(create_app(watched, observer), base_url=HUB)
     client.get("/")
     seconds = []
     for _ in range(20):
@@ -209,7 +213,7 @@ def test_a_page_takes_less_than_fifty_milliseconds(
 
 
 def test_documents_are_served_once_they_are_made(watched: Settings, tmp_path: Path) -> None:
-    client = TestClient(create_app(watched, Observer(watched)))
+    client = TestClient(create_app(watched, Observer(watched)), base_url=HUB)
     missing = client.get("/docs/data-docs/")
     assert missing.status_code == 404
     assert "lakehouse docs --site" in missing.text
@@ -228,7 +232,7 @@ def test_documents_are_served_once_they_are_made(watched: Settings, tmp_path: Pa
 
 def test_the_hub_allows_no_script_and_no_frame(watched: Settings) -> None:
     policy = (
-        TestClient(create_app(watched, Observer(watched)))
+        TestClient(create_app(watched, Observer(watched)), base_url=HUB)
         .get("/")
         .headers["Content-Security-Policy"]
     )
@@ -237,7 +241,7 @@ def test_the_hub_allows_no_script_and_no_frame(watched: Settings) -> None:
 
 
 def test_no_document_may_call_anybody(watched: Settings) -> None:
-    client = TestClient(create_app(watched, Observer(watched)))
+    client = TestClient(create_app(watched, Observer(watched)), base_url=HUB)
     for folder in ("data-docs", "dbt-docs"):
         (watched.home / "site" / folder).mkdir(parents=True)
         (watched.home / "site" / folder / "index.html").write_text("made", encoding="utf-8")
@@ -247,7 +251,11 @@ def test_no_document_may_call_anybody(watched: Settings) -> None:
 
 
 def test_the_data_dictionary_shows_every_table_with_an_anchor(watched: Settings) -> None:
-    page = TestClient(create_app(watched, Observer(watched))).get("/docs/dictionary/").text
+    page = (
+        TestClient(create_app(watched, Observer(watched)), base_url=HUB)
+        .get("/docs/dictionary/")
+        .text
+    )
     for table in ("silver.patient", "gold.encounter_summary", "marts.condition_prevalence"):
         assert f'<h3 id="{table}">' in page
         assert f'href="#{table}"' in page
@@ -260,9 +268,9 @@ def test_a_service_that_is_down_is_no_link(
     services.superset_status = 503
     observer = Observer(watched)
     observe(observer)
-    page = TestClient(create_app(watched, observer)).get("/").text
-    assert 'href="http://testserver:3000"' in page
-    assert 'href="http://testserver:8088"' not in page
+    page = TestClient(create_app(watched, observer), base_url=HUB).get("/").text
+    assert 'href="http://localhost:3000"' in page
+    assert 'href="http://localhost:8088"' not in page
 
 
 def test_dashboards_that_were_never_set_up_are_not_missed(
@@ -270,7 +278,7 @@ def test_dashboards_that_were_never_set_up_are_not_missed(
 ) -> None:
     observer = Observer(settings)
     observe(observer)
-    assert "Superset" not in TestClient(create_app(settings, observer)).get("/").text
+    assert "Superset" not in TestClient(create_app(settings, observer), base_url=HUB).get("/").text
     (settings.home / "superset").mkdir()
     observe(observer)
-    assert "Superset" in TestClient(create_app(settings, observer)).get("/").text
+    assert "Superset" in TestClient(create_app(settings, observer), base_url=HUB).get("/").text
