@@ -303,10 +303,12 @@ class _ViewPlanner:
             fits = column.type in definitions.ancestors(value.type) and value.kind == wanted
         else:
             fits = wanted == "text" or definitions.compatible(column.type, value.type)
-        if fits and (wanted, value.kind) != ("integer", "decimal"):
+        fits = fits and (wanted, value.kind) != ("integer", "decimal")
+        if fits and (wanted == value.kind or (wanted, value.kind) == ("decimal", "integer")):
             return column.type
+        holds = f"the text of {value.type}" if fits else value.type
         self.warnings.append(
             f"{column.where}.type: the column is declared {column.type}, but the path "
-            f"{column.path.text!r} gives {value.type}: it has {value.type}"
+            f"{column.path.text!r} gives {value.type}: it holds {holds}"
         )
-        return value.type
+        return column.type if fits else value.type
