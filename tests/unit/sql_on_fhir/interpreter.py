@@ -459,6 +459,31 @@ def _extension(node: fhirpath.Call, given: Items, items: Items, scope: Scope) ->
     return [e for e in found if [i.value for i in children([e], "url")] == [url]]
 
 
+def _set(node: fhirpath.Call, given: Items, items: Items, scope: Scope) -> Items:
+    others = evaluate(node.arguments[0], items, scope)
+    inside = [item for item in given if any(equal([item], [other]) for other in others)]
+    if node.name == "intersect":
+        return _distinct(inside)
+    return [item for item in given if item not in inside]
+
+
+def _power(node: fhirpath.Call, given: Items, items: Items, scope: Scope) -> Items:
+    base, exponent = single(given), _argument(node, 0, items, scope)
+    if base is None:
+        return []
+    try:
+        result = float(base.value) ** float(exponent)
+    except OverflowError:
+        return []
+    return [] if isinstance(result, complex) else [Item("decimal", Decimal(str(result)))]
+
+
+def _replace_matches(node: fhirpath.Call, given: Items, items: Items, scope: Scope) -> Items:
+    pattern, substitution = (_argument(node, number, items, scope) for number in (0, 1))
+    template = re.sub(r"\$(\d)", r"\\g<\1>", substitution)
+    return [Item("string", re.sub(pattern, template, i.value, flags=re.DOTALL)) for i in given]
+
+
 def _join(node: fhirpath.Call, given: Items, items: Items, scope: Scope) -> Items:
     separator = _argument(node, 0, items, scope) or ""
     return [Item("string", separator.join(str(i.value) for i in given))] if given else []
@@ -555,6 +580,14 @@ FUNCTIONS: dict[str, Function] = {
     ),
     "all": lambda node, given, items, scope: boolean(_all(node, given, scope)),
     "count": lambda node, given, items, scope: [Item("integer", Decimal(len(_real(given))))],
+    "hasValue": lambda node, given, items, scope: boolean(
+        len(_real(given)) == 1 and given[0].kind != "complex"
+    ),
+    "getValue": lambda node, given, items, scope: given if len(given) == 1 else [],
+    "exclude": _set,
+    "intersect": _set,
+    "power": _power,
+    "replaceMatches": _replace_matches,
     "first": lambda node, given, items, scope: given[:1],
     "last": lambda node, given, items, scope: given[-1:],
     "tail": lambda node, given, items, scope: given[1:],

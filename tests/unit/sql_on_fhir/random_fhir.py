@@ -8,7 +8,8 @@ from typing import Any
 
 from sql_on_fhir import definitions
 
-_TEXTS = ["official", "a", "B c", "{x}", "[lb_av]", "[1]", '{"a":2}', "", "ü\"'\\", "10.5"]
+_TEXTS = ["official", "a", "B c", "{x}", "[lb_av]", "[1]", '{"a":2}', "", "ü\"'\\", "10.5", "GT"]
+_TEXTS += ['["caf\u00e9"]', '{"url":"http://x/y"}']
 _VALUES: dict[str, list[Any]] = {
     "boolean": [True, False],
     "integer": [0, 1, 2, -3],
@@ -39,7 +40,7 @@ _URLS = ["http://example.org/race", "http://example.org/sex"]
 # What a random resource consists of: enough to meet every kind of element.
 _ELEMENTS = {
     "Patient": "id active name birthDate deceased gender contact telecom managingOrganization "
-    "extension multipleBirth maritalStatus generalPractitioner",
+    "extension multipleBirth maritalStatus generalPractitioner contained",
     "Observation": "id status code value effective issued component subject category "
     "referenceRange hasMember",
     "QuestionnaireResponse": "id status item authored subject",
@@ -86,8 +87,8 @@ class RandomFhir:
 
     # resources
 
-    def resource(self, type_: str) -> dict[str, Any]:
-        return {"resourceType": type_, **self._complex(type_, 4)}
+    def resource(self, type_: str, depth: int = 4) -> dict[str, Any]:
+        return {"resourceType": type_, **self._complex(type_, depth)}
 
     def _complex(self, type_: str, depth: int) -> dict[str, Any]:
         made: dict[str, Any] = {}
@@ -123,6 +124,8 @@ class RandomFhir:
 
     def _value(self, type_: str, depth: int, name: str) -> Any:
         kind = definitions.kind_of(type_)
+        if type_ == "Resource":
+            return self.resource(self.random.choice(_ROOTS[1:]), depth=1)
         if kind == "complex":
             return self._complex(type_, depth - 1)
         if name == "reference":
@@ -206,6 +209,9 @@ class RandomFhir:
             return self._boolean(type_, 2), "boolean", False
         if roll < 0.2:
             return "%rowIndex", "integer", False
+        if roll < 0.3 and type_ == "Patient":
+            inside = ["id", "where(resourceType = 'Observation').id", "ofType(Observation).status"]
+            return f"contained.{self.random.choice(inside)}", "string", True
         path, end, many = self._walk(type_, 3, complex_end=False)
         if end == "Reference":
             wanted = self.random.choice(["", "Patient", "Practitioner"])
@@ -213,6 +219,15 @@ class RandomFhir:
         if definitions.kind_of(end) == "complex":
             return self.random.choice([f"{path}.exists()", f"{path}.count()"]), "integer", False
         kind = definitions.kind_of(end)
+        if self._often(0.1):
+            ending = self.random.choice(["hasValue()", "getValue()"])
+            return f"{path}.{ending}", "boolean" if ending == "hasValue()" else end, False
+        if kind == "text" and self._often(0.2):
+            other = self.random.choice(["{}", "'a'", "1", "('a' | 'GT')"])
+            function = self.random.choice(["exclude", "intersect"])
+            return f"{path}.{function}({other})", end, True
+        if kind == "text" and not many and self._often(0.2):
+            return f"{path}.replaceMatches('([a-z])([A-Za-z])', '<$2$1>')", "string", False
         if many and self._often(0.3):
             ending = self.random.choice(["first()", "last()", "count()", "exists()", "empty()"])
             return f"{path}.{ending}", end, False
@@ -221,7 +236,10 @@ class RandomFhir:
         if not many and kind in ("date", "dateTime", "time", "decimal") and self._often(0.4):
             return f"{path}.{self.random.choice(['low', 'high'])}Boundary()", end, False
         if not many and kind in ("integer", "decimal") and self._often(0.3):
-            return f"{path} {self.random.choice('+-*/')} 2", end, False
+            if self._often(0.2):
+                return f"{path}.power({self.random.choice(['2', '0.5', '1000'])})", end, False
+            operator = self.random.choice(["+", "-", "*", "/", "div", "mod"])
+            return f"{path} {operator} {self.random.choice(['2', '0.7'])}", end, False
         return path, end, many
 
     def _walk(self, type_: str, depth: int, *, complex_end: bool) -> tuple[str, str, bool]:
@@ -281,7 +299,7 @@ class RandomFhir:
             "date": ["@2020", "@2020-02-29", "%day", "@2020-03"],
             "dateTime": ["@2020-02-29T10:00:00Z", "@2020", "@2020-02-29", "%day"],
             "time": ["@T10:00:00", "@T10"],
-            "text": ["'official'", "'a'", "%text", "'[1]'", "''"],
+            "text": ["'official'", "'a'", "%text", "'[1]'", "''", "'GT'"],
         }[kind]
         value = self.random.choice(literal)
         if many or kind == "boolean":
