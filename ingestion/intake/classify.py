@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import BinaryIO, Final, Protocol, runtime_checkable
+from typing import BinaryIO, Final, Literal, Protocol, runtime_checkable
 
 import zstandard
 
@@ -179,20 +179,26 @@ _LONG_VR: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 
 
 def _is_bare_dicom(head: bytes) -> bool:
-    """Whether the bytes read as little-endian DICOM elements with rising tags (PS3.5, 7.1)."""
+    """Whether the bytes read as DICOM elements with rising tags (PS3.5, 7.1), in either order."""
+    return _has_elements(head, "little") or _has_elements(head, "big")
+
+
+def _has_elements(head: bytes, order: Literal["little", "big"]) -> bool:
+    def number(start: int, end: int) -> int:
+        return int.from_bytes(head[start:end], order)
+
     position, last, seen = 0, (0, 0), 0
     while seen < 4 and position + 8 <= len(head):
-        group = int.from_bytes(head[position : position + 2], "little")
-        element = int.from_bytes(head[position + 2 : position + 4], "little")
+        group, element = number(position, position + 2), number(position + 2, position + 4)
         if (group, element) <= last or (seen == 0 and group not in (0x0002, 0x0008)):
             return False
         kind = head[position + 4 : position + 6]
         if kind in _LONG_VR:
-            length, start = int.from_bytes(head[position + 8 : position + 12], "little"), 12
+            length, start = number(position + 8, position + 12), 12
         elif kind in _EXPLICIT_VR:
-            length, start = int.from_bytes(head[position + 6 : position + 8], "little"), 8
+            length, start = number(position + 6, position + 8), 8
         else:
-            length, start = int.from_bytes(head[position + 4 : position + 8], "little"), 8
+            length, start = number(position + 4, position + 8), 8
         if length == 0xFFFFFFFF:
             break
         if length % 2 or length > len(head):

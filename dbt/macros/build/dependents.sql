@@ -357,7 +357,7 @@
             where study_instance_uid is not null
             {% endif %}
             union
-            select {{ study_uid("json_extract_string(bronze.resource, '$.identifier[*].value')") }}
+            select {{ study_uid('bronze.resource') }}
             from {{ source('bronze', 'fhir_resource') }} as bronze
             where {{ is_winner(['ImagingStudy']) }}
         {% endset %}

@@ -34,9 +34,3 @@
         else 'reference to something else'
     end
 {%- endmacro %}
-
-
-{#- The DICOM study UID among the texts of an ImagingStudy's identifiers (a list). -#}
-{% macro study_uid(identifiers) -%}
-    list_filter({{ identifiers }}, lambda i: starts_with(i, 'urn:oid:'))[1][9:]
-{%- endmacro %}

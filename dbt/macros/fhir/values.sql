@@ -69,11 +69,27 @@
 {%- endmacro %}
 
 
-{#- A DICOM date (YYYYMMDD, or already with hyphens) as an ISO date; null where it is none. -#}
+{#-
+    A DICOM date as an ISO date; null where it is none. YYYYMMDD (PS3.5 table 6.2-1, DA), YYYY.MM.DD as
+    ACR-NEMA and DICOM before 3.0 wrote it, or with hyphens. A range, which only queries may hold, is
+    none. 00010101 and 19000101 are what anonymisers put in the place of a date that was taken out.
+-#}
 {% macro dicom_date(text) -%}
     case
-        when regexp_full_match({{ text }}, '[0-9]{8}')
-            then try_cast(try_strptime({{ text }}, '%Y%m%d') as date)::varchar
-        else try_cast({{ text }} as date)::varchar
+        when
+            trim({{ text }}) not in ('00010101', '19000101')
+            and regexp_full_match(
+                trim({{ text }}), '[0-9]{4}([0-9]{4}|[.][0-9]{2}[.][0-9]{2}|-[0-9]{2}-[0-9]{2})'
+            )
+            then try_cast(try_strptime(regexp_replace({{ text }}, '[^0-9]', '', 'g'), '%Y%m%d') as date)::varchar
     end
+{%- endmacro %}
+
+
+{#- Whether a DICOM date says something that is neither a date nor a placeholder for none. -#}
+{% macro is_unread_dicom_date(text) -%}
+    (
+        coalesce(trim({{ text }}), '') not in ('', '00010101', '19000101')
+        and {{ dicom_date(text) }} is null
+    )
 {%- endmacro %}

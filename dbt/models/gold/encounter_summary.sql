@@ -270,7 +270,7 @@ imaged as (
             'dicom_extracted': dicom_extracted
         })) as imaging
     from {{ ref('imaging_study') }}
-    where encounter_id is not null
+    where encounter_id is not null and counts
     group by encounter_id
 ),
 

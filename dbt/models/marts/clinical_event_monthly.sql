@@ -19,6 +19,7 @@ with event as (
     union all
     select 'imaging', patient_id, coalesce(started_at, study_date), modality, null, modality
     from {{ ref('imaging_study') }}
+    where counts
     union all
     select 'genomic', patient_id, reported_at, 'genomic report', null, 'Genomic report'
     from {{ ref('genomic_report') }}

@@ -1,9 +1,10 @@
--- Grain: one row per imaging study, without identifiers.
+-- Grain: one row per imaging study that counts, without identifiers.
 with study as (
     select
         *,
         coalesce(try_cast(study_date as date), {{ local_date('started_at') }}) as day
     from {{ ref('imaging_study') }}
+    where counts
 )
 
 select

@@ -7,9 +7,10 @@
 ) }}
 
 -- Header values win over what the ImagingStudy says; placeholders such as UNKNOWN count as nothing.
+-- What describes the device comes from acquired series; where several have it, from the first of them.
 -- A study that only files tell of has the id `urn:oid:<study UID>` and no patient: the number in
 -- the header is the modality's own.
-with instance as (
+with arrived as (
     select
         dicom.*,
         dicom.submission_id || chr(0) || dicom.source_file || chr(0) || dicom.source_position as arrival
@@ -19,32 +20,62 @@ with instance as (
         on dicom.study_instance_uid = touched.study_instance_uid
 ),
 
+-- One instance may lie in several folders: the latest arrival is it.
+instance as (
+    select
+        *,
+        {{ is_acquired('modality') }} as is_acquired
+    from arrived
+    qualify
+        row_number() over (partition by study_instance_uid, sop_instance_uid order by arrival desc) = 1
+),
+
+placed as (
+    select
+        *,
+        row_number() over (
+            partition by study_instance_uid
+            order by
+                is_acquired desc, series_number nulls last, series_instance_uid,
+                instance_number nulls last, sop_instance_uid
+        ) as place
+    from instance
+),
+
 header as (
     select
         study_instance_uid,
-        max({{ known('modality') }}) filter (modality not in ('SR', 'PR', 'KO', 'SEG')) as modality,
-        max({{ known('body_part_examined') }}) as body_part,
-        max({{ known('study_date') }}) as study_date,
+        arg_min({{ known('modality') }}, place) filter (is_acquired) as modality,
+        arg_min({{ known('modality') }}, place) as any_modality,
+        arg_min({{ known('body_part_examined') }}, place) as body_part,
+        arg_min({{ dicom_date('study_date') }}, place) as study_date,
+        bool_or({{ is_unread_dicom_date('study_date') }}) as has_unread_date,
         arg_max({{ known('study_description') }}, arrival) as study_description,
-        arg_min({{ known('series_description') }}, series_number) as series_description,
-        max({{ known('manufacturer') }}) as manufacturer,
-        max(magnetic_field_strength) as magnetic_field_strength,
-        max(slice_thickness_mm) as slice_thickness_mm,
-        max("rows") as "rows",
-        max("columns") as "columns",
+        arg_min({{ known('series_description') }}, place) as series_description,
+        arg_min({{ known('manufacturer') }}, place) filter (is_acquired) as manufacturer,
+        arg_min(magnetic_field_strength, place) filter (is_acquired) as magnetic_field_strength,
+        max(slice_thickness_mm) filter (is_acquired) as slice_thickness_mm,
+        max("rows") filter (is_acquired) as "rows",
+        max("columns") filter (is_acquired) as "columns",
         count(distinct series_instance_uid)::integer as series_count,
-        count(distinct sop_instance_uid)::integer as instance_count,
+        count(*)::integer as instance_count,
         max_by(submission_id, arrival) as submission_id,
         max_by(source_file, arrival) as source_file,
         max_by(source_position, arrival) as source_position,
         max_by(ingested_at, arrival) as ingested_at
-    from instance
+    from placed
     group by study_instance_uid
 ),
 
 described as (
     select
-        * replace (replace(study_instance_uid, 'urn:oid:', '') as study_instance_uid)
+        * replace ({{ bare_uid('study_instance_uid') }} as study_instance_uid),
+        list_filter(
+            list_transform(
+                list_concat(series_modalities, study_modalities), lambda code: {{ known('code') }}
+            ),
+            lambda code: code is not null
+        ) as modalities
     from {{ ref('stg_fhir__imaging_study') }}
 ),
 
@@ -73,7 +104,10 @@ select
     described.status,
     described.counts,
     coalesce(
-        header.modality, {{ known('described.modality') }}, {{ known('described.study_modality') }}
+        header.modality,
+        list_filter(described.modalities, lambda code: {{ is_acquired('code') }})[1],
+        header.any_modality,
+        described.modalities[1]
     ) as modality,
     {{ known('described.body_site_code') }} as body_site_code,
     case when {{ known('described.body_site_code') }} is not null then described.body_site_system end as body_site_system,
@@ -90,7 +124,7 @@ select
     coalesce(
         header.series_description, {{ known('described.series_description') }}
     ) as series_description,
-    coalesce({{ dicom_date('header.study_date') }}, described.started_at[1:10]) as study_date,
+    coalesce(header.study_date, described.started_at[1:10]) as study_date,
     header.manufacturer,
     header.magnetic_field_strength,
     header.slice_thickness_mm,
@@ -101,7 +135,9 @@ select
     described.source_file,
     described.source_position,
     described.ingested_at,
-    described.issues
+    nullif(list_concat(described.issues, {{ issues([
+        ['study_date', "case when header.study_date is null and header.has_unread_date then 'not a date' end"]
+    ]) }}), []) as issues
 from described
 left join header on described.study_instance_uid = header.study_instance_uid
 union all
@@ -109,10 +145,10 @@ select
     'urn:oid:' || study_instance_uid,
     null,
     null,
-    {{ dicom_date('study_date') }},
+    study_date,
     null,
     true,
-    modality,
+    coalesce(modality, any_modality),
     null,
     null,
     body_part,
@@ -121,7 +157,7 @@ select
     study_instance_uid,
     study_description,
     series_description,
-    {{ dicom_date('study_date') }},
+    study_date,
     manufacturer,
     magnetic_field_strength,
     slice_thickness_mm,
@@ -132,5 +168,7 @@ select
     source_file,
     source_position,
     ingested_at,
-    null
+    {{ issues([
+        ['study_date', "case when study_date is null and has_unread_date then 'not a date' end"]
+    ]) }}
 from file_only

@@ -226,6 +226,34 @@ FIRST = [
         series=[{"uid": "s", "modality": {"code": "CT"}}],
     ),
     of_patient(
+        "ImagingStudy",
+        "i-uid",
+        status="available",
+        started="2021-06-28T23:00:00-05:00",
+        identifier=[
+            {"system": "urn:ietf:rfc:3986", "value": "urn:oid:9.2"},
+            {"system": "urn:dicom:uid", "value": "urn:oid:9.11"},
+        ],
+        series=[
+            {"uid": "a", "modality": {"code": "SEG"}},
+            {"uid": "b", "modality": {"code": "MR"}},
+        ],
+    ),
+    of_patient(
+        "ImagingStudy",
+        "i-error",
+        status="entered-in-error",
+        started="2021-06-28T23:00:00-05:00",
+        identifier=[{"system": "urn:dicom:uid", "value": "urn:oid:9.12"}],
+    ),
+    of_patient(
+        "ImagingStudy",
+        "i-derived",
+        status="available",
+        started="2021-06-28T23:00:00-05:00",
+        series=[{"uid": "a", "modality": {"code": "KO"}}, {"uid": "b", "modality": {"code": "MR"}}],
+    ),
+    of_patient(
         "Procedure",
         "pr",
         status="completed",
@@ -239,6 +267,40 @@ FIRST = [
         code=code("peanut", "Peanut"),
     ),
 ]
+
+
+def header(
+    study: str, series: str, instance: str, modality: str | None, **more: Any
+) -> dict[str, Any]:
+    """What the header of one instance says."""
+    uids = {"study_instance_uid": study, "series_instance_uid": f"{study}.{series}"}
+    sop = {"sop_instance_uid": f"{study}.{series}.{instance}", "modality": modality}
+    return {**uids, **sop, "study_date": "20200131", **more}
+
+
+IMAGING_HEADERS = [
+    # a study of what was taken and what was made from it
+    header("9.1", "2", "1", "CT", series_number=2, manufacturer="Second", rows=256),
+    header("9.1", "1", "1", "PT", series_number=1, manufacturer="Scanner", series_description="WB"),
+    header("9.1", "0", "1", "SEG", series_number=0, manufacturer="Segmenter", rows=4096),
+    header("9.1", "3", "1", "SR", manufacturer="Reporter", series_description="Dose"),
+    # dates
+    header("9.2", "1", "1", "CT", study_date="1993.04.30"),
+    header("9.3", "1", "1", "CT", study_date="20200131-20200201"),
+    header("9.4", "1", "1", "CT", study_date="00010101"),
+    header("9.5", "1", "1", "CT", study_date="19000101"),
+    header("9.6", "1", "1", "CT", study_date=""),
+    header("9.7", "1", "1", "CT", study_date="20200230"),
+    # a series without a number keeps its description; one instance in two folders is one
+    header("9.8", "1", "1", "MR", series_description="Localiser", slice_thickness_mm=5.0),
+    header("9.8", "1", "1", "MR", series_description="Localiser", slice_thickness_mm=4.0),
+    # made from another only
+    header("9.9", "1", "1", "SR", manufacturer="Reporter"),
+    header("9.10", "1", "1", None, manufacturer="Scanner"),
+    # described by resources that are not the first with an OID, or entered in error
+    header("9.11", "1", "1", "CT", study_description="Of the header"),
+    header("9.12", "1", "1", "CT"),
+]
 HEADERS = [
     {
         "study_instance_uid": UID,
@@ -251,6 +313,7 @@ HEADERS = [
         "rows": 512,
         "columns": 256,
     },
+    *IMAGING_HEADERS,
     {
         "study_instance_uid": "1.2.9",
         "series_instance_uid": "t",
@@ -325,6 +388,8 @@ def test_values_that_are_none_become_null_and_are_counted(built: Silver) -> None
         ("c5", "onset_at", "not a date"),
         ("odd", "effective_at", "not a date"),
         ("odd", "value", "not a number"),
+        ("urn:oid:9.3", "study_date", "not a date"),
+        ("urn:oid:9.7", "study_date", "not a date"),
     ]
 
 
@@ -371,6 +436,59 @@ def test_header_values_win_and_placeholders_are_null(built: Silver) -> None:
     study = row(built, "silver.imaging_study", "study_id", "i1")
     assert (study["modality"], study["manufacturer"], study["rows"]) == ("MR", None, 512)
     assert (study["series_count"], study["dicom_extracted"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("study", "expected"),
+    [
+        (
+            "urn:oid:9.1",
+            {
+                "modality": "PT",
+                "manufacturer": "Scanner",
+                "rows": 256,
+                "series_description": "WB",
+                "series_count": 4,
+            },
+        ),
+        ("urn:oid:9.2", {"study_date": "1993-04-30"}),
+        ("urn:oid:9.3", {"study_date": None}),
+        ("urn:oid:9.4", {"study_date": None}),
+        ("urn:oid:9.5", {"study_date": None}),
+        ("urn:oid:9.6", {"study_date": None}),
+        ("urn:oid:9.7", {"study_date": None}),
+        (
+            "urn:oid:9.8",
+            {"series_description": "Localiser", "instance_count": 1, "slice_thickness_mm": 4.0},
+        ),
+        ("urn:oid:9.9", {"modality": "SR", "manufacturer": None}),
+        ("urn:oid:9.10", {"modality": None, "manufacturer": "Scanner"}),
+        (
+            "i-uid",
+            {
+                "study_instance_uid": "9.11",
+                "dicom_extracted": True,
+                "modality": "CT",
+                "study_description": "Of the header",
+            },
+        ),
+        ("i-derived", {"modality": "MR", "dicom_extracted": False}),
+    ],
+)
+def test_an_imaging_study_is_what_its_acquired_series_say(
+    built: Silver, study: str, expected: dict[str, Any]
+) -> None:
+    found = row(built, "silver.imaging_study", "study_id", study)
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_a_study_that_was_entered_in_error_counts_nowhere(built: Silver) -> None:
+    assert row(built, "silver.imaging_study", "study_id", "i-error")["status"] == "entered-in-error"
+    [(inventory, silver)] = built.connection.execute(
+        "select (select count(*) from lake.marts.imaging_inventory),"
+        " (select count(*) from lake.silver.imaging_study)"
+    ).fetchall()
+    assert inventory == silver - 1
 
 
 def test_a_study_without_a_resource_is_kept_without_a_patient(built: Silver) -> None:

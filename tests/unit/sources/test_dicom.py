@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, BinaryIO
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -18,8 +21,9 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
+from ingestion.intake.classify import _is_bare_dicom
 from ingestion.sources import Batch, StagedFile
-from ingestion.sources.dicom import DicomSource
+from ingestion.sources.dicom import TAGS, DicomSource
 from lakehouse import storage
 from lakehouse.settings import Settings
 from lakehouse.storage import LocalStore
@@ -164,13 +168,122 @@ def test_a_malformed_file_is_named_and_the_run_goes_on(reader: Reader, case: str
     assert [(one.path, one.reason) for one in outcome.rejected] == [("2.dcm", reason)]
 
 
-def test_a_number_that_is_none_is_named(reader: Reader) -> None:
+@pytest.mark.parametrize(
+    ("keyword", "written", "column"),
+    [
+        ("SliceThickness", b"1,25", "slice_thickness_mm"),
+        ("SliceThickness", b"thin", "slice_thickness_mm"),
+        ("InstanceNumber", b"7.5 ", "instance_number"),
+        ("InstanceNumber", b"1e10", "instance_number"),
+        ("SeriesNumber", b"no 1", "series_number"),
+    ],
+)
+def test_a_value_that_is_not_of_its_type_is_lost_alone_and_told(
+    reader: Reader, keyword: str, written: bytes, column: str
+) -> None:
+    good = made(SliceThickness="0.81", InstanceNumber="7777", SeriesNumber="6666")
+    place = {"SliceThickness": b"0.81", "InstanceNumber": b"7777", "SeriesNumber": b"6666"}[keyword]
+    outcome = read(reader, good.replace(place, written))
+    [row] = outcome.rows
+    assert row[column] is None
+    assert row["modality"] == "MR"
+    [told] = outcome.rejected
+    assert (told.reason, told.records) == ("invalid_value", 0)
+    assert keyword in told.detail
+    assert written.decode() not in told.detail
+
+
+def test_an_element_of_the_wrong_length_is_lost_alone(reader: Reader) -> None:
     good = made()
-    broken = good.replace(b"0.8 ", b"thin")
-    assert broken != good
-    outcome = read(reader, broken)
-    assert [str(one.reason) for one in outcome.rejected] == ["invalid_value"]
-    assert "SliceThickness" in outcome.rejected[0].detail
+    rows = b"\x28\x00\x10\x00US\x02\x00\x00\x02"
+    assert rows in good
+    outcome = read(reader, good.replace(rows, b"\x28\x00\x10\x00US\x01\x00\x02"))
+    assert [(row["rows"], row["columns"]) for row in outcome.rows] == [(None, 256)]
+    assert [told.records for told in outcome.rejected] == [0]
+
+
+@pytest.mark.parametrize(
+    ("charset", "written", "text"),
+    [
+        ("ISO_IR 100", "Schädel".encode("latin-1"), "Schädel"),
+        ("ISO_IR 192", "Schädel".encode(), "Schädel"),
+        ("ISO_IR 144", "Голова".encode("iso8859-5"), "Голова"),
+        ("\\ISO 2022 IR 87", b"\x1b$B6;It\x1b(B ", "胸部"),
+        (None, "Schädel".encode(), "Schädel"),
+        (None, "Schädel".encode("latin-1"), "Schädel"),
+        ("NO_SUCH_SET", b"Skull", "Skull"),
+    ],
+)
+def test_text_is_read_in_its_character_set(
+    reader: Reader, charset: str | None, written: bytes, text: str
+) -> None:
+    written += b" " * (len(written) % 2)
+    data = made(
+        StudyDescription="x" * len(written),
+        SpecificCharacterSet=charset.split("\\") if charset else "",
+    ).replace(b"x" * len(written), written)
+    [row] = read(reader, data).rows
+    assert row["study_description"] == text
+
+
+def test_the_slice_thickness_of_an_enhanced_object_is_in_its_shared_groups(reader: Reader) -> None:
+    measures, shared = Dataset(), Dataset()
+    measures.SliceThickness = "3.0"
+    shared.PixelMeasuresSequence = [measures]
+    [row] = read(reader, made(SliceThickness="", SharedFunctionalGroupsSequence=[shared])).rows
+    assert row["slice_thickness_mm"] == 3.0
+
+
+def bare(*, implicit: bool, little: bool) -> bytes:
+    """A data set without preamble and meta header, as ACR-NEMA and early DICOM wrote it."""
+    data = Dataset()
+    data.SOPClassUID, data.SOPInstanceUID = MRImageStorage, "1.2.3.4"
+    data.StudyDate, data.Modality = "1993.04.30", "MR"
+    data.StudyInstanceUID, data.SeriesInstanceUID = "1.2", "1.2.3"
+    data.Rows, data.Columns = 512, 256
+    data.PixelData = b"\0" * 64
+    data["PixelData"].VR = "OW"
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = implicit, little
+    write_dataset(buffer, data)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("implicit", [True, False], ids=["implicit", "explicit"])
+@pytest.mark.parametrize("little", [True, False], ids=["little", "big"])
+def test_a_data_set_without_meta_header_is_dicom_in_any_order_of_bytes(
+    reader: Reader, implicit: bool, little: bool
+) -> None:
+    data = bare(implicit=implicit, little=little)
+    assert _is_bare_dicom(data)
+    [row] = read(reader, data).rows
+    assert (row["modality"], row["rows"], row["columns"]) == ("MR", 512, 256)
+    assert (row["study_instance_uid"], row["study_date"]) == ("1.2", "1993.04.30")
+
+
+def test_no_element_that_is_asked_for_needs_another_to_be_read() -> None:
+    """With `specific_tags` a private element is bytes, and US or SS a guess, without its neighbour."""
+    assert not any(tag.is_private for tag in TAGS)
+    assert not any(" or " in dictionary_VR(tag) for tag in TAGS)
+
+
+def test_every_file_that_pydicom_ships_is_read_or_named(reader: Reader) -> None:
+    folder = Path(pydicom.data.__file__).parent
+    files = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix in (".dcm", "", ".dump", ".gz")
+    }
+    outcome = reader(SOURCE, files, "dicom")
+    quarantined = {str(one.path): str(one.reason) for one in outcome.rejected if one.records}
+    assert len(outcome.rows) + len(quarantined) == len(files)
+    assert set(quarantined.values()) == {"missing_uid", "not_dicom"}
+    for path in quarantined:
+        if quarantined[path] == "missing_uid":
+            whole = pydicom.dcmread(io.BytesIO(files[path]), force=True)
+            assert not all(
+                whole.get(keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID")
+            )
 
 
 def test_damaged_headers_never_raise(reader: Reader) -> None:
@@ -181,7 +294,7 @@ def test_damaged_headers_never_raise(reader: Reader) -> None:
         files[f"{number}c.dcm"] = good[:place]
         files[f"{number}x.dcm"] = good[:place] + b"\xff\xff" + good[place + 2 :]
     outcome = reader(SOURCE, files, "dicom")
-    assert len(outcome.rows) + len(outcome.rejected) == 600
+    assert len(outcome.rows) + sum(one.records for one in outcome.rejected) == 600
 
 
 class CountingStore(LocalStore):
