@@ -37,6 +37,7 @@ PROJECT = Path(__file__).resolve().parents[1] / "dbt"
 _SILVER_SOURCES = (
     "macros/build/*.sql",
     "macros/fhir/*.sql",
+    "macros/generated/*.sql",
     "macros/materializations/*.sql",
     "models/staging/*.sql",
     "models/silver/*.sql",

@@ -30,6 +30,7 @@ from typing import Any
 import yaml
 
 from lakehouse.errors import ConfigurationError
+from lakehouse.units import read_units, unit_macros
 from sql_on_fhir import compile_view
 
 DBT = Path(__file__).resolve().parents[1] / "dbt"
@@ -199,6 +200,7 @@ def compile_views(*, check: bool = False, project: Path = DBT) -> list[Path]:
         project, views, passed_through
     )
     wanted[project / "macros" / "generated" / "what_counts.sql"] = uncounted(project)
+    wanted[project / "macros" / "generated" / "units.sql"] = unit_macros(read_units(project))
     stale = [
         path
         for path in sorted((project / "models" / "staging").glob("stg_fhir__*.sql"))

@@ -187,12 +187,42 @@ class Condition(Resource):
             )
 
 
+class Range(Struct, gc=False):
+    low: Quantity | None = None
+    high: Quantity | None = None
+
+
+class Ratio(Struct, gc=False):
+    numerator: Quantity | None = None
+    denominator: Quantity | None = None
+
+
+class ReferenceRange(Struct, gc=False):
+    low: Quantity | None = None
+    high: Quantity | None = None
+    text: Text = None
+
+
 class Component(Struct, gc=False):
     code: CodeableConcept | None = None
     valueQuantity: Quantity | None = None  # noqa: N815
     valueCodeableConcept: CodeableConcept | None = None  # noqa: N815
     valueInteger: int | None = None  # noqa: N815
     valueString: Text = None  # noqa: N815
+    valueBoolean: bool | None = None  # noqa: N815
+    valueDateTime: Text = None  # noqa: N815
+    valueTime: Text = None  # noqa: N815
+    valueRange: Range | None = None  # noqa: N815
+    valueRatio: Ratio | None = None  # noqa: N815
+    valuePeriod: Period | None = None  # noqa: N815
+    valueSampledData: Object | None = None  # noqa: N815
+    dataAbsentReason: CodeableConcept | None = None  # noqa: N815
+    interpretation: list[CodeableConcept] | None = None
+    referenceRange: list[ReferenceRange] | None = None  # noqa: N815
+
+    def __post_init__(self) -> None:
+        if self.valueDateTime not in _dates:
+            _check_dates("valueDateTime", self.valueDateTime)
 
 
 class Observation(Resource):
@@ -210,6 +240,20 @@ class Observation(Resource):
     valueInteger: int | None = None  # noqa: N815
     valueBoolean: bool | None = None  # noqa: N815
     valueDateTime: Text = None  # noqa: N815
+    valueTime: Text = None  # noqa: N815
+    valueRange: Range | None = None  # noqa: N815
+    valueRatio: Ratio | None = None  # noqa: N815
+    valuePeriod: Period | None = None  # noqa: N815
+    valueSampledData: Object | None = None  # noqa: N815
+    dataAbsentReason: CodeableConcept | None = None  # noqa: N815
+    interpretation: list[CodeableConcept] | None = None
+    referenceRange: list[ReferenceRange] | None = None  # noqa: N815
+    method: CodeableConcept | None = None
+    bodySite: CodeableConcept | None = None  # noqa: N815
+    specimen: Reference | None = None
+    device: Reference | None = None
+    hasMember: list[Reference] | None = None  # noqa: N815
+    derivedFrom: list[Reference] | None = None  # noqa: N815
     component: list[Component] | None = None
     context: OtherVersion = None
     comments: OtherVersion = None

@@ -41,6 +41,15 @@
 {%- endmacro %}
 
 
+{#-
+    The instant that a FHIR date or time means: what is earlier and later is decided by it, never by the
+    text. Of a date without a time it is the first instant, in UTC.
+-#}
+{% macro instant_of(text) -%}
+    coalesce(try_cast({{ text }} as timestamptz), {{ first_day(text) }}::timestamptz)
+{%- endmacro %}
+
+
 {#- A header value, or null where it is a placeholder for none. -#}
 {% macro known(text) -%}
     case

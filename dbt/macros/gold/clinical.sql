@@ -7,24 +7,6 @@
 {%- endmacro %}
 
 
-{#- Name of a vital sign by its LOINC code; null for other codes. -#}
-{% macro vital_sign(code) -%}
-    case {{ code }}
-        when '8480-6' then 'systolic_bp'
-        when '8462-4' then 'diastolic_bp'
-        when '8867-4' then 'heart_rate'
-        when '9279-1' then 'respiratory_rate'
-        when '8310-5' then 'body_temperature'
-        when '8331-1' then 'body_temperature'
-        when '2708-6' then 'oxygen_saturation'
-        when '59408-5' then 'oxygen_saturation'
-        when '8302-2' then 'body_height'
-        when '29463-7' then 'body_weight'
-        when '39156-5' then 'body_mass_index'
-    end
-{%- endmacro %}
-
-
 {#- Snapshot of the lake in which Silver last changed. -#}
 {% macro silver_snapshot() -%}
     {%- if execute and flags.WHICH in ('run', 'build') -%}
@@ -55,14 +37,6 @@
     {%- endif -%}
     {{ return(0) }}
 {%- endmacro %}
-
-
-{% macro vital_signs() %}
-    {{ return([
-        'systolic_bp', 'diastolic_bp', 'heart_rate', 'respiratory_rate', 'body_temperature',
-        'oxygen_saturation', 'body_height', 'body_weight', 'body_mass_index'
-    ]) }}
-{% endmacro %}
 
 
 {#- Hours between two instants as written; null where either is none or they are the wrong way round. -#}

@@ -135,7 +135,8 @@ active_medication as (
     group by dated.encounter_id
 ),
 
--- Values of an Observation and of its components (blood pressure) alike.
+-- Values of an Observation and of its components (blood pressure) alike. What names no category is a
+-- vital sign by its measure.
 measured as (
     select
         observation_id,
@@ -143,17 +144,24 @@ measured as (
         code,
         code_system,
         display,
-        category,
+        categories,
         value,
+        comparator,
         unit,
         value_code,
         value_text,
+        measure,
+        standard_value,
+        standard_unit,
+        reference_low,
+        reference_high,
+        interpretation,
         effective_at,
         components
     from {{ ref('observation') }}
     where
         encounter_id is not null
-        and category in ('vital-signs', 'laboratory')
+        and (len(categories) = 0 or list_has_any(categories, ['vital-signs', 'laboratory']))
         and coalesce(status, 'unknown') not in ('entered-in-error', 'cancelled')
 ),
 
@@ -167,39 +175,80 @@ measurement as (
         component.code,
         component.code_system,
         component.display,
-        category,
+        categories,
         component.value,
+        component.comparator,
         component.unit,
         component.value_code,
         component.value_text,
+        component.measure,
+        component.standard_value,
+        component.standard_unit,
+        component.reference_low,
+        component.reference_high,
+        component.interpretation,
         effective_at
     from (select *, unnest(components) as component from measured where len(components) > 0)
+),
+
+-- A vital sign is shown in the unit of its measure only; a number in none of its units is none.
+shown as (
+    select
+        *,
+        coalesce({{ instant_of('effective_at') }}, '-infinity'::timestamptz) as instant,
+        case when measure in ({{ sql_list(vital_signs()) }}) then measure end as vital_sign,
+        list_contains(categories, 'laboratory') as is_lab,
+        list_contains(categories, 'vital-signs')
+        or (len(categories) = 0 and coalesce(measure in ({{ sql_list(vital_signs()) }}), false)) as is_vital
+    from measurement
 ),
 
 observed as (
     select
         encounter_id,
-        list_sort(list({
-            'effective_at': effective_at,
-            'observation_id': observation_id,
-            'code': code,
-            'vital_sign': {{ vital_sign('code') }},
-            'display': display,
-            'value': value,
-            'unit': unit
-        }) filter (category = 'vital-signs' and value is not null)) as vitals,
-        list_sort(list({
-            'effective_at': effective_at,
-            'observation_id': observation_id,
-            'code': code,
-            'code_system': code_system,
-            'display': display,
-            'value': value,
-            'unit': unit,
-            'value_code': value_code,
-            'value_text': value_text
-        }) filter (category = 'laboratory')) as labs
-    from measurement
+        list_transform(
+            list_sort(list({
+                'instant': instant,
+                'vital': {
+                    'effective_at': effective_at,
+                    'observation_id': observation_id,
+                    'code': code,
+                    'vital_sign': vital_sign,
+                    'display': display,
+                    'value': if(vital_sign is null, value, standard_value),
+                    'unit': if(vital_sign is null, unit, standard_unit),
+                    'comparator': comparator,
+                    'source_value': value,
+                    'source_unit': unit
+                }
+            }) filter (is_vital and if(vital_sign is null, value, standard_value) is not null)),
+            lambda timed: timed.vital
+        ) as vitals,
+        list_transform(
+            list_sort(list({
+                'instant': instant,
+                'lab': {
+                    'effective_at': effective_at,
+                    'observation_id': observation_id,
+                    'code': code,
+                    'code_system': code_system,
+                    'display': display,
+                    'value': value,
+                    'unit': unit,
+                    'comparator': comparator,
+                    'value_code': value_code,
+                    'value_text': value_text,
+                    'measure': measure,
+                    'standard_value': standard_value,
+                    'standard_unit': standard_unit,
+                    'reference_low': reference_low,
+                    'reference_high': reference_high,
+                    'interpretation': interpretation
+                }
+            }) filter (is_lab)),
+            lambda timed: timed.lab
+        ) as labs
+    from shown
     group by encounter_id
 ),
 

@@ -11,7 +11,7 @@ with event as (
     union all
     select 'lab', patient_id, effective_at, code, code_system, display
     from {{ ref('observation') }}
-    where category = 'laboratory'
+    where list_contains(categories, 'laboratory')
     union all
     select 'note', patient_id, noted_at, source_resource, null, 'Clinical note'
     from {{ ref('soap_note') }}

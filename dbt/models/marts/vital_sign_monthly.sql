@@ -1,4 +1,7 @@
--- Grain: one row per month, vital sign and unit.
+-- Grain: one row per month and vital sign.
+
+-- Numbers are in the unit of their measure (dbt/units/measures.csv), which `unit` says. A number that is
+-- only a limit ("> 250") counts, but is in no mean and no percentile.
 with measurement as (
     select
         patient_id,
@@ -12,11 +15,11 @@ counted as (
     select
         month,
         vital.vital_sign as vital_sign,
-        {{ stated('vital.unit') }} as unit,
+        vital.unit as unit,
         count(*) as measurement_count,
         count(distinct patient_id) as patient_count,
-        avg(vital.value) as mean_value,
-        quantile_cont(vital.value, [0.05, 0.5, 0.95]) as quantiles
+        avg(vital.value) filter (vital.comparator is null) as mean_value,
+        quantile_cont(vital.value, [0.05, 0.5, 0.95]) filter (vital.comparator is null) as quantiles
     from measurement
     where vital.vital_sign is not null
     group by all

@@ -6,7 +6,7 @@
 ) }}
 
 -- A lone Observation has the id `Observation/<id>`: ids are unique within a resource type only.
--- LOINC: 8867-4 and 76282-3 heart rate, 8625-6 PR interval, 8633-0 QRS duration, 8884-9 rhythm.
+-- Numbers are in the unit of their measure (dbt/units); LOINC 8884-9 is the rhythm.
 with report as (
     select
         report_id as ecg_id,
@@ -71,8 +71,9 @@ measured_in as (
 result as (
     select
         measured_in.ecg_id,
-        observation.code,
-        observation.value,
+        observation.codings,
+        observation.measure,
+        observation.standard_value,
         observation.value_text,
         observation.components
     from {{ ref('observation') }} as observation
@@ -80,19 +81,19 @@ result as (
 ),
 
 measurement as (
-    select ecg_id, code, value, value_text from result
+    select ecg_id, codings, measure, standard_value, value_text from result
     union all
-    select ecg_id, component.code, component.value, component.value_text
+    select ecg_id, component.codings, component.measure, component.standard_value, component.value_text
     from (select ecg_id, unnest(components) as component from result)
 ),
 
 per_ecg as (
     select
         ecg_id,
-        min(value) filter (code in ('8867-4', '76282-3', '8889-8')) as heart_rate_bpm,
-        min(value) filter (code = '8625-6') as pr_interval_ms,
-        min(value) filter (code = '8633-0') as qrs_duration_ms,
-        min(value_text) filter (code = '8884-9') as rhythm,
+        min(standard_value) filter (measure = 'heart_rate') as heart_rate_bpm,
+        min(standard_value) filter (measure = 'pr_interval') as pr_interval_ms,
+        min(standard_value) filter (measure = 'qrs_duration') as qrs_duration_ms,
+        min(value_text) filter ({{ has_code('codings', ['8884-9'], 'http://loinc.org') }}) as rhythm,
         bool_or(value_text = '{{ waveform_text() }}') as has_waveform
     from measurement
     group by ecg_id

@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"code":{"coding":[{"code":"VARCHAR"}]},"dataAbsentReason":{"id":"VARCHAR"},"effectiveDateTime":"VARCHAR","encounter":{"reference":"VARCHAR"},"id":"VARCHAR","interpretation":[{"text":"VARCHAR"}],"issued":"VARCHAR","note":[{"text":"VARCHAR"}],"resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"code":{"coding":[{"code":"VARCHAR"}]},"dataAbsentReason":{"id":"VARCHAR"},"effectiveDateTime":"VARCHAR","encounter":{"reference":"VARCHAR"},"id":"VARCHAR","interpretation":["JSON"],"issued":"VARCHAR","note":[{"text":"VARCHAR"}],"resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",
@@ -24,7 +24,6 @@ with viewed as (
     firsts as (
       select
         *,
-        _resource.interpretation[1] as _first_interpretation,
         _resource.note[1] as _first_note
       from matching
     )
@@ -36,8 +35,8 @@ with viewed as (
       case when _resource.effectiveDateTime >= '[' and (_resource.effectiveDateTime < '\' or _resource.effectiveDateTime >= '{') and json_valid(_resource.effectiveDateTime) and not contains(_text, to_json(_resource.effectiveDateTime)) and not contains(cast(json(_text) as varchar), to_json(_resource.effectiveDateTime)) then null else _resource.effectiveDateTime end as "effective_at",
       case when _resource.issued >= '[' and (_resource.issued < '\' or _resource.issued >= '{') and json_valid(_resource.issued) and not contains(_text, to_json(_resource.issued)) and not contains(cast(json(_text) as varchar), to_json(_resource.issued)) then null else _resource.issued end as "issued_at",
       case when _resource.status >= '[' and (_resource.status < '\' or _resource.status >= '{') and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) and not contains(cast(json(_text) as varchar), to_json(_resource.status)) then null else _resource.status end as "status",
-      coalesce(case when _first_interpretation.text >= '[' and (_first_interpretation.text < '\' or _first_interpretation.text >= '{') and json_valid(_first_interpretation.text) and not contains(_text, to_json(_first_interpretation.text)) and not contains(cast(json(_text) as varchar), to_json(_first_interpretation.text)) then null else _first_interpretation.text end, case when len(_resource.interpretation) > 1 then list_filter(list_transform(_resource.interpretation, lambda e_7: case when e_7.text >= '[' and (e_7.text < '\' or e_7.text >= '{') and json_valid(e_7.text) and not contains(_text, to_json(e_7.text)) and not contains(cast(json(_text) as varchar), to_json(e_7.text)) then null else e_7.text end), lambda e_8: e_8 is not null)[1] end) as "interpretation",
-      coalesce(case when _first_note.text >= '[' and (_first_note.text < '\' or _first_note.text >= '{') and json_valid(_first_note.text) and not contains(_text, to_json(_first_note.text)) and not contains(cast(json(_text) as varchar), to_json(_first_note.text)) then null else _first_note.text end, case when len(_resource.note) > 1 then list_filter(list_transform(_resource.note, lambda e_11: case when e_11.text >= '[' and (e_11.text < '\' or e_11.text >= '{') and json_valid(e_11.text) and not contains(_text, to_json(e_11.text)) and not contains(cast(json(_text) as varchar), to_json(e_11.text)) then null else e_11.text end), lambda e_12: e_12 is not null)[1] end) as "note_text",
+      coalesce(list_transform(_resource.interpretation, lambda e_7: try_cast(e_7 as json)), cast([] as json[])) as "interpretation_concepts",
+      coalesce(case when _first_note.text >= '[' and (_first_note.text < '\' or _first_note.text >= '{') and json_valid(_first_note.text) and not contains(_text, to_json(_first_note.text)) and not contains(cast(json(_text) as varchar), to_json(_first_note.text)) then null else _first_note.text end, case when len(_resource.note) > 1 then list_filter(list_transform(_resource.note, lambda e_10: case when e_10.text >= '[' and (e_10.text < '\' or e_10.text >= '{') and json_valid(e_10.text) and not contains(_text, to_json(e_10.text)) and not contains(cast(json(_text) as varchar), to_json(e_10.text)) then null else e_10.text end), lambda e_11: e_11 is not null)[1] end) as "note_text",
       "submission_id",
       "source_file",
       "source_position",
@@ -48,6 +47,7 @@ with viewed as (
 tidied as (
     select
         viewed.*,
+        {{ parsed_concepts('viewed.interpretation_concepts') }} as interpretation_concepts__parsed,
         {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.observation_id') }} as patient_id,
         {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.observation_id') }} as encounter_id,
         {{ fhir_date('viewed.effective_at') }} as effective_at__checked,
@@ -57,6 +57,21 @@ tidied as (
         on {{ conditional_text('viewed.patient_reference') }} = patient_reference_target.reference_text
     left join memory.scratch.conditional_reference as encounter_reference_target
         on {{ conditional_text('viewed.encounter_reference') }} = encounter_reference_target.reference_text
+),
+
+coded as (
+    select
+        tidied.*,
+        {{ all_codings('interpretation_concepts__parsed') }} as interpretation_concepts__codings,
+        {{ first_concept('interpretation_concepts__parsed') }} as interpretation_concepts__concept
+    from tidied
+),
+
+preferred as (
+    select
+        coded.*,
+        {{ preferred_coding(codings('interpretation_concepts__concept.coding')) }} as interpretation_concepts__coding
+    from coded
 )
 
 select
@@ -66,7 +81,7 @@ select
     effective_at__checked as effective_at,
     issued_at__checked as issued_at,
     status,
-    interpretation,
+    coalesce(interpretation_concepts__coding.display, interpretation_concepts__concept.text) as interpretation,
     note_text,
     {{ record_counts('Observation') }} as counts,
     submission_id,
@@ -79,4 +94,4 @@ select
         ['effective_at', "case when effective_at is not null and effective_at__checked is null then 'not a date' end"],
         ['issued_at', "case when issued_at is not null and issued_at__checked is null then 'not a date' end"]
     ]) }} as issues
-from tidied
+from preferred

@@ -395,7 +395,7 @@ def test_values_that_are_none_become_null_and_are_counted(built: Silver) -> None
 
 def test_a_comparator_stays_beside_the_number(built: Silver) -> None:
     below = row(built, "silver.observation", "observation_id", "below")
-    assert (below["value"], below["value_text"]) == (5.0, "< 5.0")
+    assert (below["value"], below["value_text"]) == (5.0, "< 5")
 
 
 def test_references_that_point_nowhere_are_counted(built: Silver) -> None:
