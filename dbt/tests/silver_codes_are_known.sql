@@ -8,6 +8,10 @@
     ['observation', 'status', ['registered', 'preliminary', 'final', 'amended', 'corrected', 'cancelled', 'entered-in-error', 'unknown']],
     ['procedure', 'status', ['preparation', 'in-progress', 'not-done', 'on-hold', 'stopped', 'completed', 'entered-in-error', 'unknown']],
     ['medication_request', 'status', ['active', 'on-hold', 'cancelled', 'completed', 'entered-in-error', 'stopped', 'draft', 'unknown']],
+    ['medication_administration', 'status', ['in-progress', 'not-done', 'on-hold', 'completed', 'entered-in-error', 'stopped', 'unknown']],
+    ['medication_dispense', 'status', ['preparation', 'in-progress', 'cancelled', 'on-hold', 'completed', 'entered-in-error', 'stopped', 'declined', 'unknown']],
+    ['medication_statement', 'status', ['active', 'completed', 'entered-in-error', 'intended', 'stopped', 'on-hold', 'unknown', 'not-taken']],
+    ['specimen', 'status', ['available', 'unavailable', 'unsatisfactory', 'entered-in-error']],
     ['soap_note', 'source_resource', ['DocumentReference', 'DiagnosticReport']],
 ] %}
 

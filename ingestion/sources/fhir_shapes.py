@@ -307,18 +307,103 @@ class MedicationRequest(Resource):
             _check_dates("authoredOn", self.authoredOn)
 
 
-class MedicationDispense(Resource):
+class Medication(Resource):
+    status: Text = None
+    code: CodeableConcept | None = None
+    form: CodeableConcept | None = None
+
+
+class AdministeredDosage(Struct, gc=False):
+    text: Text = None
+    dose: Quantity | None = None
+    route: CodeableConcept | None = None
+    site: CodeableConcept | None = None
+    method: CodeableConcept | None = None
+    rateQuantity: Quantity | None = None  # noqa: N815
+    rateRatio: Ratio | None = None  # noqa: N815
+
+
+class MedicationAdministration(Resource):
+    status: Text = None
     medicationCodeableConcept: CodeableConcept | None = None  # noqa: N815
+    medicationReference: Reference | None = None  # noqa: N815
     subject: Reference | None = None
+    context: Reference | None = None
+    effectiveDateTime: Text = None  # noqa: N815
+    effectivePeriod: Period | None = None  # noqa: N815
+    request: Reference | None = None
+    dosage: AdministeredDosage | None = None
+    medication: OtherVersion = None
+
+    def __post_init__(self) -> None:
+        if not _dates.issuperset((self.effectiveDateTime,)):
+            _check_dates("effectiveDateTime", self.effectiveDateTime)
+
+
+class MedicationDispense(Resource):
+    status: Text = None
+    type: CodeableConcept | None = None
+    medicationCodeableConcept: CodeableConcept | None = None  # noqa: N815
+    medicationReference: Reference | None = None  # noqa: N815
+    subject: Reference | None = None
+    context: Reference | None = None
     authorizingPrescription: list[Reference] | None = None  # noqa: N815
+    quantity: Quantity | None = None
     daysSupply: Quantity | None = None  # noqa: N815
     whenPrepared: Text = None  # noqa: N815
     whenHandedOver: Text = None  # noqa: N815
+    dosageInstruction: Objects = None  # noqa: N815
     medication: OtherVersion = None
 
     def __post_init__(self) -> None:
         if not _dates.issuperset((self.whenPrepared, self.whenHandedOver)):
             _check_dates("whenPrepared whenHandedOver", self.whenPrepared, self.whenHandedOver)
+
+
+class MedicationStatement(Resource):
+    status: Text = None
+    category: CodeableConcept | None = None
+    medicationCodeableConcept: CodeableConcept | None = None  # noqa: N815
+    medicationReference: Reference | None = None  # noqa: N815
+    subject: Reference | None = None
+    context: Reference | None = None
+    effectiveDateTime: Text = None  # noqa: N815
+    effectivePeriod: Period | None = None  # noqa: N815
+    dateAsserted: Text = None  # noqa: N815
+    reasonCode: list[CodeableConcept] | None = None  # noqa: N815
+    dosage: Objects = None
+    medication: OtherVersion = None
+
+    def __post_init__(self) -> None:
+        if not _dates.issuperset((self.effectiveDateTime, self.dateAsserted)):
+            _check_dates(
+                "effectiveDateTime dateAsserted", self.effectiveDateTime, self.dateAsserted
+            )
+
+
+class Collection(Struct, gc=False):
+    collectedDateTime: Text = None  # noqa: N815
+    collectedPeriod: Period | None = None  # noqa: N815
+    quantity: Quantity | None = None
+    method: CodeableConcept | None = None
+    bodySite: CodeableConcept | None = None  # noqa: N815
+
+    def __post_init__(self) -> None:
+        if self.collectedDateTime not in _dates:
+            _check_dates("collectedDateTime", self.collectedDateTime)
+
+
+class Specimen(Resource):
+    status: Text = None
+    type: CodeableConcept | None = None
+    subject: Reference | None = None
+    receivedTime: Text = None  # noqa: N815
+    parent: list[Reference] | None = None
+    collection: Collection | None = None
+
+    def __post_init__(self) -> None:
+        if self.receivedTime not in _dates:
+            _check_dates("receivedTime", self.receivedTime)
 
 
 class Content(Struct, gc=False):
@@ -393,7 +478,11 @@ _SHAPES: Final[dict[str, type[Resource]]] = {
         Observation,
         Procedure,
         MedicationRequest,
+        Medication,
+        MedicationAdministration,
         MedicationDispense,
+        MedicationStatement,
+        Specimen,
         DocumentReference,
         DiagnosticReport,
         ImagingStudy,

@@ -4,7 +4,7 @@
       changes its identifiers or leaves;
     - a note is one row however often it was sent: resources of one encounter belong together;
     - a note may be in a Binary that its attachment names, and be replaced by another document;
-    - a medication request may take its code from a Medication;
+    - a medication request, dispense, administration or statement may take its code from a Medication;
     - ECG and genomic reports take values from their result Observations.
     `silver.resource_identifier` and `silver.resource_link` remember what depends on what. They are
     written after all other Silver tables: should a build die before, the next one finds the old
@@ -157,6 +157,12 @@
 {% endmacro %}
 
 
+{#- Resource types that may refer to a Medication for what they are about. -#}
+{% macro medication_naming_types() %}
+    {{ return(['MedicationRequest', 'MedicationAdministration', 'MedicationDispense', 'MedicationStatement']) }}
+{%- endmacro %}
+
+
 {#- What the touched (or all) resources depend on. -#}
 {% macro links() -%}
     with linking as (
@@ -172,7 +178,7 @@
                 '{"subject":{"reference":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"context":{"encounter":[{"reference":"VARCHAR"}]},"content":[{"attachment":{"url":"VARCHAR"}}],"status":"VARCHAR","docStatus":"VARCHAR","relatesTo":[{"code":"VARCHAR","target":{"reference":"VARCHAR"}}],"medicationReference":{"reference":"VARCHAR"},"result":[{"reference":"VARCHAR"}],"category":[{"coding":[{"code":"VARCHAR"}]}],"code":{"coding":[{"code":"VARCHAR"}]},"presentedForm":[{"url":"VARCHAR"}]}'
             ) as parsed
         from {{ source('bronze', 'fhir_resource') }} as bronze
-        where {{ is_winner(['DocumentReference', 'DiagnosticReport', 'MedicationRequest']) }}
+        where {{ is_winner(['DocumentReference', 'DiagnosticReport'] + medication_naming_types()) }}
     ),
 
     named as (

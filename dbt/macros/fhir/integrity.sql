@@ -5,8 +5,6 @@
     to a contained resource is resolved.
 -#}
 {% macro count_references(references) -%}
-    {#- The Medication of a request is no column of it: what it refers to is in resource_link. -#}
-    {%- do references.append(['medication_request', 'medication_reference', 'Medication']) -%}
     {%- set targets = references | map(attribute=2) | unique | list -%}
     with existing as (
         select distinct resource_type, resource_id from {{ ref('resource_identifier') }}
@@ -25,15 +23,9 @@
 
     reference as (
         {%- for table, column, types in references %}
-        {%- if column == 'medication_reference' %}
-        select {{ loop.index }} as place, {{ targets.index(types) + 1 }} as target, target_id as resource_id, submission_id
-        from {{ ref('resource_link') }}
-        where target_type = 'Medication'
-        {%- else %}
         select {{ loop.index }} as place, {{ targets.index(types) + 1 }} as target, {{ column }} as resource_id, submission_id
         from {{ ref(table) }}
         where {{ column }} is not null
-        {%- endif %}
         {{ 'union all' if not loop.last }}
         {%- endfor %}
     ),

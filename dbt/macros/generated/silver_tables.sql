@@ -16,11 +16,14 @@
         'immunization',
         'medication',
         'medication_administration',
+        'medication_dispense',
         'medication_request',
+        'medication_statement',
         'observation',
         'patient',
         'procedure',
-        'soap_note'
+        'soap_note',
+        'specimen'
     ]) }}
 {% endmacro %}
 
@@ -37,6 +40,6 @@
         ['explanation_of_benefit', 'explanation_of_benefit_id'],
         ['immunization', 'immunization_id'],
         ['medication', 'medication_id'],
-        ['medication_administration', 'medication_administration_id']
+        ['specimen', 'specimen_id']
     ]) }}
 {% endmacro %}

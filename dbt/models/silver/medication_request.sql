@@ -1,35 +1,29 @@
 -- Grain: one row per MedicationRequest.
 {{ config(unique_key='medication_request_id') }}
 
--- The code is in the request, in a Medication contained in it, or in a Medication of its own.
+with named as (
+    {{ with_named_medication('stg_fhir__medication_request', 'medication_request_id') }}
+),
+
+instructed as (
+    select *, {{ dosages('dosage_instructions') }} as dosages from named
+)
+
 select
-    request.medication_request_id,
-    request.patient_id,
-    request.encounter_id,
-    coalesce(request.code, request.contained_code, medication.code) as code,
-    coalesce(
-        request.code_system, request.contained_code_system, medication.code_system
-    ) as code_system,
-    coalesce(
-        request.display,
-        request.text,
-        request.contained_display,
-        request.contained_text,
-        medication.display,
-        medication.text
-    ) as display,
-    request.status,
-    request.intent,
-    request.authored_at,
-    request.ended_at,
-    request.dosage_text,
-    request.do_not_perform,
-    request.counts,
-    request.submission_id,
-    request.source_file,
-    request.source_position,
-    request.ingested_at,
-    request.issues
-from {{ ref('stg_fhir__medication_request') }} as request
-left join {{ ref('medication') }} as medication
-    on request.medication_id = medication.medication_id
+    instructed.medication_request_id,
+    instructed.patient_id,
+    instructed.encounter_id,
+    {{ named_medication('instructed') }},
+    instructed.status,
+    instructed.intent,
+    instructed.do_not_perform,
+    instructed.authored_at,
+    instructed.ended_at,
+    {{ dosage_columns('instructed') }},
+    instructed.counts,
+    instructed.submission_id,
+    instructed.source_file,
+    instructed.source_position,
+    instructed.ingested_at,
+    instructed.issues
+from instructed

@@ -15,11 +15,14 @@
 -- depends_on: {{ ref('imaging_study') }}
 -- depends_on: {{ ref('immunization') }}
 -- depends_on: {{ ref('medication_administration') }}
+-- depends_on: {{ ref('medication_dispense') }}
 -- depends_on: {{ ref('medication_request') }}
+-- depends_on: {{ ref('medication_statement') }}
 -- depends_on: {{ ref('observation') }}
 -- depends_on: {{ ref('patient') }}
 -- depends_on: {{ ref('procedure') }}
 -- depends_on: {{ ref('soap_note') }}
+-- depends_on: {{ ref('specimen') }}
 
 {{ count_references([
     ['patient', 'replaced_by_id', 'Patient'],
@@ -31,10 +34,23 @@
     ['condition', 'encounter_id', 'Encounter'],
     ['observation', 'patient_id', 'Patient'],
     ['observation', 'encounter_id', 'Encounter'],
+    ['observation', 'specimen_id', 'Specimen'],
     ['procedure', 'patient_id', 'Patient'],
     ['procedure', 'encounter_id', 'Encounter'],
     ['medication_request', 'patient_id', 'Patient'],
     ['medication_request', 'encounter_id', 'Encounter'],
+    ['medication_request', 'medication_id', 'Medication'],
+    ['medication_administration', 'patient_id', 'Patient'],
+    ['medication_administration', 'encounter_id', 'Encounter'],
+    ['medication_administration', 'medication_id', 'Medication'],
+    ['medication_administration', 'request_id', 'MedicationRequest'],
+    ['medication_dispense', 'patient_id', 'Patient'],
+    ['medication_dispense', 'encounter_id', 'Encounter'],
+    ['medication_dispense', 'medication_id', 'Medication'],
+    ['medication_dispense', 'request_id', 'MedicationRequest'],
+    ['medication_statement', 'patient_id', 'Patient'],
+    ['medication_statement', 'encounter_id', 'Encounter'],
+    ['medication_statement', 'medication_id', 'Medication'],
     ['soap_note', 'patient_id', 'Patient'],
     ['soap_note', 'encounter_id', 'Encounter'],
     ['imaging_study', 'patient_id', 'Patient'],
@@ -59,6 +75,6 @@
     ['explanation_of_benefit', 'claim_id', 'Claim'],
     ['immunization', 'patient_id', 'Patient'],
     ['immunization', 'encounter_id', 'Encounter'],
-    ['medication_administration', 'patient_id', 'Patient'],
-    ['medication_administration', 'encounter_id', 'Encounter'],
+    ['specimen', 'patient_id', 'Patient'],
+    ['specimen', 'parent_id', 'Specimen'],
 ]) }}

@@ -405,7 +405,7 @@ def test_references_that_point_nowhere_are_counted(built: Silver) -> None:
     ).fetchall()
     assert dangling == [
         ("encounter", "patient_id", 1),
-        ("medication_request", "medication_reference", 1),
+        ("medication_request", "medication_id", 1),
     ]
 
 
