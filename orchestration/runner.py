@@ -44,7 +44,7 @@ def run_pending(platform: Platform, *, full_refresh: bool = False) -> PipelineRu
     """
     done = PipelineRun()
     with lake.kept_open(platform.settings), open_instance(platform.settings) as instance:
-        if work.pending(platform.engine).switch_unfinished:
+        if work.pending(platform.engine).readers_unsure:
             reconcile(platform.settings, platform.engine, actor="lakehouse run")
         _execute(instance, "intake", done)
         if full_refresh or work.pending(platform.engine):

@@ -170,12 +170,13 @@ def reconcile(
     wait_seconds: float = WAIT_SECONDS,
     target: Target | None = None,
 ) -> None:
-    """Correct record and states after a publisher that died: readers see what their views show.
+    """Correct record and states, as after a publisher that died: readers see what their views show.
 
     Raises :class:`PublishError` where another publisher is at work for ``wait_seconds``.
     """
     with _target(settings, target) as place, place.exclusive(wait_seconds):
         _reconcile(engine, place, actor)
+        _correct_states(engine, place.current(), actor)
 
 
 def rollback(
@@ -612,13 +613,12 @@ def _record_publication(
         )
 
 
-def _correct_states(engine: Engine, publication: Publication, actor: str) -> publishes.Shown:
+def _correct_states(engine: Engine, publication: Publication | None, actor: str) -> publishes.Shown:
+    """Have the states say what readers see: this publication, or none."""
+    build_id = publication.build_id if publication is not None else None
     with Session(engine) as session, session.begin():
         return publishes.mark_shown(
-            session,
-            publication.build_id,
-            actor=actor,
-            reason=f"readers see build {publication.build_id}",
+            session, build_id, actor=actor, reason=f"readers see build {build_id or 'none'}"
         )
 
 
@@ -693,8 +693,7 @@ def _reconcile(engine: Engine, place: Target, actor: str) -> None:
                     update(models.Publish).where(models.Publish.n == n).values(state=state)
                 )
         recorded |= after
-        if current is not None:
-            _correct_states(engine, current, actor)
+        _correct_states(engine, current, actor)
     for n in place.present():
         kept = recorded.get(n) in ("current", "previous") or (
             current is not None and n == current.n

@@ -85,11 +85,14 @@ def restore(
     """A backup into an empty installation; every count is compared afterwards."""
     from lakehouse import backup as archive
     from lakehouse.platform import open_platform
+    from publishing import reconcile
 
     platform = open_platform()
     stream: IO[bytes] = sys.stdin.buffer if source == "-" else Path(source).open("rb")  # noqa: SIM115
     with stream, progress_lines():
         report = archive.restore(platform.settings, platform.store, stream)
+    # Databases are dumped one after the other: readers may see a publish that the record lacks.
+    reconcile(platform.settings, platform.engine, actor="lakehouse restore")
     rows = sum(report.inventory.lake_rows.values())
     standard_console.print(
         f"Restored: {len(report.databases)} databases, {report.objects:,} objects, {rows:,} rows in "

@@ -59,13 +59,23 @@ def rolled_back(engine: Engine) -> bool:
     return newest is not None and shown is not None and shown < newest
 
 
-def is_switching(engine: Engine) -> bool:
-    """Whether a publisher re-points the views now, or died before it had noted the result."""
+def is_unsure(engine: Engine) -> bool:
+    """Whether what readers see has to be looked up.
+
+    A publisher re-points the views now, or died before it had noted the result; or states of
+    submissions say otherwise than the publish that counts as current.
+    """
     with Session(engine) as session:
-        found = session.scalar(
+        switching = session.scalar(
             select(Publish.n).where(Publish.state.in_(_ABOUT_TO_BE_SHOWN)).limit(1)
         )
-    return found is not None
+        shown = session.scalar(
+            select(Publish.build_id)
+            .where(Publish.state == "current")
+            .order_by(Publish.n.desc())
+            .limit(1)
+        )
+        return switching is not None or bool(_misstated(session, shown))
 
 
 def checks_of(engine: Engine, build_id: str) -> list[CheckResult]:
@@ -160,11 +170,11 @@ def compare(engine: Engine, build_id: str | None) -> Comparison:
         if build_id is not None:
             before = builds.last_changes(session, until=build_id)
             seen = {name for name, (_, change) in before.items() if change == "added"}
-        states = _states(session)
+        misstated = _misstated(session, build_id)
     return Comparison(
         missing=sorted(belongs - (shown - waiting.keys())),
         gone=sorted(seen - belongs),
-        misstated=sorted((states["PUBLISHED"] - shown) | (states["INTEGRATED"] & shown)),
+        misstated=sorted(misstated),
     )
 
 
@@ -177,6 +187,11 @@ def _shown(session: Session, build_id: str | None) -> set[str]:
         for name, (changed_by, change) in builds.last_changes(session).items()
         if change == "added" and changed_by <= build_id
     }
+
+
+def _misstated(session: Session, build_id: str | None) -> set[str]:
+    shown, states = _shown(session, build_id), _states(session)
+    return (states["PUBLISHED"] - shown) | (states["INTEGRATED"] & shown)
 
 
 def _states(session: Session) -> dict[str, set[str]]:

@@ -20,7 +20,7 @@ class Work:
 
     ``build_unfinished``: the newest build is not in Gold and marts, checked. ``publish_behind``: Gold
     holds something that was never published, and ``publish_blocked`` that checks keep it from that.
-    ``switch_unfinished``: which publish readers see has to be looked up.
+    ``readers_unsure``: which publish readers see, and so the states, has to be looked up.
     """
 
     staged: list[str]
@@ -28,7 +28,7 @@ class Work:
     build_unfinished: bool
     publish_behind: bool
     publish_blocked: bool
-    switch_unfinished: bool
+    readers_unsure: bool
 
     @property
     def build(self) -> bool:
@@ -43,7 +43,7 @@ class Work:
         return self.build or self.publish_behind
 
     def __bool__(self) -> bool:
-        return bool(self.staged or self.publish or self.switch_unfinished)
+        return bool(self.staged or self.publish or self.readers_unsure)
 
 
 def pending(engine: Engine) -> Work:
@@ -60,5 +60,5 @@ def pending(engine: Engine) -> Work:
             and made is not None
             and bool(publishes.failed_checks(publishes.checks_of(engine, made.build_id)))
         ),
-        switch_unfinished=publishes.is_switching(engine),
+        readers_unsure=publishes.is_unsure(engine),
     )

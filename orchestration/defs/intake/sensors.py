@@ -79,11 +79,11 @@ def _build_or_publish(
     context: dg.SensorEvaluationContext, opened: Platform, waiting: work.Work
 ) -> list[dg.RunRequest]:
     """The one run that brings the marts up to date with what was landed."""
-    if waiting.switch_unfinished:
+    if waiting.readers_unsure:
         # No run is on its way, so its publisher died, or a person's command is at it.
         with suppress(PublishError):
             reconcile(opened.settings, opened.engine, actor="dagster:inbox", wait_seconds=0)
-        return []
+        waiting = work.pending(opened.engine)
     blocked = not waiting.pending and was_just_blocked(opened.engine, now=time.time())
     if waiting.build and not blocked:
         return _request(context, build_job.name, [*sorted(waiting.pending), "publish"])

@@ -249,10 +249,12 @@ def test_work_waits_until_gold_holds_the_build_and_readers_see_that_gold(
     assert publishes.behind(engine)  # Gold was made anew from the same build
     publish(engine, 2, build_id, 7, state="switching")
     assert publishes.behind(engine)
-    assert work.pending(engine).switch_unfinished
+    assert work.pending(engine).readers_unsure
     with engine.begin() as connection:
         connection.execute(text("update publish set state = 'previous' where n = 1"))
         connection.execute(text("update publish set state = 'current' where n = 2"))
+    assert work.pending(engine).readers_unsure  # readers see it, and its state says they do not
+    shown(engine, build_id)
     assert not work.pending(engine)
 
 
@@ -262,6 +264,7 @@ def test_a_rollback_is_on_purpose_and_makes_no_work(engine: Engine, submit: Subm
     builds.record_gold(engine, build_id, 7, actor="t")
     publish(engine, 1, build_id, 5, state="current")
     publish(engine, 2, build_id, 7, state="previous")
+    shown(engine, build_id)
 
     assert publishes.rolled_back(engine)
     assert not work.pending(engine)

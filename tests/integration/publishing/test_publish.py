@@ -482,7 +482,7 @@ def test_a_publisher_that_is_killed_leaves_a_whole_publish(
     assert work.pending(engine)
 
     publishing.reconcile(settings, engine, actor="test")
-    assert not publishes.is_switching(engine)
+    assert not publishes.is_unsure(engine)
     seen = "PUBLISHED" if point in AFTER else "INTEGRATED"
     assert state_of(engine, second) == seen
     assert bool(work.pending(engine)) == (point not in AFTER)
@@ -514,7 +514,7 @@ def test_a_rollback_that_is_killed_is_whole_or_has_not_happened(
 
     # It is INTEGRATED before readers may lose it, never PUBLISHED without being seen.
     assert state_of(engine, submission) == "INTEGRATED"
-    assert work.pending(engine).switch_unfinished
+    assert work.pending(engine).readers_unsure
     publishing.reconcile(settings, engine, actor="test")
     back = point == "after the switch"
     assert generation(marts) == (1 if back else 2)
