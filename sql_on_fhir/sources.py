@@ -6,6 +6,7 @@ which of them a file is shows in its first line, not in its name.
 
 import gzip
 import io
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -63,6 +64,10 @@ def resources_of(document: bytes, resource_type: str | None) -> Iterator[bytes]:
                 yield from resources_of(bytes(entry.resource), resource_type)
 
 
+# A zstd file may begin with a frame to skip (RFC 8878, 3.1.2), as pzstd writes.
+_SKIPPED_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+
+
 @contextmanager
 def _opened(place: Place) -> Iterator[BinaryIO]:
     """The bytes of a file, decompressed by what they start with; standard input stays open."""
@@ -76,7 +81,7 @@ def _opened(place: Place) -> Iterator[BinaryIO]:
         stream: Any = raw
         if start[:2] == b"\x1f\x8b":
             stream = stack.enter_context(gzip.GzipFile(fileobj=raw))
-        elif start == b"\x28\xb5\x2f\xfd":
+        elif start == b"\x28\xb5\x2f\xfd" or _SKIPPED_FRAME.match(start):
             decompressor = zstandard.ZstdDecompressor()
             stream = stack.enter_context(decompressor.stream_reader(raw, read_across_frames=True))
         yield stream

@@ -21,6 +21,7 @@ import zstandard
 
 from ingestion.intake import layouts
 from ingestion.intake.layouts import Layout
+from ingestion.sources.streams import is_compressed
 from lakehouse.errors import ConfigurationError
 
 FILE_TYPES: Final = (
@@ -124,7 +125,6 @@ _ARCHIVE_MAGIC: Final = (
     (b"Rar!\x1a\x07", "RAR"),
 )
 _GZIP: Final = b"\x1f\x8b"
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
@@ -211,7 +211,7 @@ def _has_elements(head: bytes, order: Literal["little", "big"]) -> bool:
 
 
 def _classify_text(name: str, head: bytes, open: Callable[[], BinaryIO]) -> Classification:
-    compressed = head.startswith((_GZIP, _ZSTD))
+    compressed = is_compressed(head)
     if compressed:
         unpacked = _decompressed_head(head)
         if unpacked is None:
@@ -250,7 +250,9 @@ def _decompressed_head(head: bytes) -> bytes | None:
             inflating = zlib.decompressobj(wbits=31)
             content = inflating.decompress(head, HEAD_BYTES)
             return content if content or inflating.eof else None
-        with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(head)) as reader:
+        with zstandard.ZstdDecompressor().stream_reader(
+            io.BytesIO(head), read_across_frames=True
+        ) as reader:
             content = reader.read(HEAD_BYTES)
         return content if content or _is_empty_zstd(head) else None
     except (zlib.error, zstandard.ZstdError):
@@ -464,7 +466,7 @@ def _is_table(rows: Sequence[Sequence[str]]) -> bool:
 
 def layout_of(head: bytes, file_type: str) -> tuple[Layout | None, str]:
     """The layout of a table that is known to be of ``file_type``; else None and why."""
-    inner = _decompressed_head(head) if head.startswith((_GZIP, _ZSTD)) else head
+    inner = _decompressed_head(head) if is_compressed(head) else head
     text = _decoded(inner) if inner else None
     if text is None:
         return None, "A table was expected, but this is no text."

@@ -19,7 +19,11 @@ BLOCK_BYTES: Final = 4 * 1024 * 1024
 MAX_RECORD_BYTES: Final = 512 * 1024 * 1024
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
-_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+#: A zstd file begins with a frame of data, or with one to skip (RFC 8878, 3.1.2), as pzstd writes.
+ZSTD_MAGICS: Final = (
+    b"\x28\xb5\x2f\xfd",
+    *(bytes([0x50 + number]) + b"\x2a\x4d\x18" for number in range(16)),
+)
 #: Small pieces of compressed input bound what one step can expand to: 8 KiB of zstd is at most
 #: 2,048 blocks of 128 KiB, and real data expands ten- to fiftyfold.
 _COMPRESSED_STEP: Final = 8 * 1024
@@ -36,7 +40,7 @@ class _Decompressor(Protocol):
 
 
 def is_compressed(start: bytes) -> bool:
-    return start.startswith((_GZIP_MAGIC, _ZSTD_MAGIC))
+    return start.startswith((_GZIP_MAGIC, *ZSTD_MAGICS))
 
 
 def blocks(file: BinaryIO) -> Iterator[bytes]:
@@ -45,11 +49,11 @@ def blocks(file: BinaryIO) -> Iterator[bytes]:
     Raises :class:`InputRejected` (``truncated``, ``corrupt_archive``) after the last good block.
     """
     file.seek(0)
-    start = file.read(len(_ZSTD_MAGIC))
+    start = file.read(4)
     file.seek(0)
     if start.startswith(_GZIP_MAGIC):
         yield from _decompressed(file, gzip=True)
-    elif start == _ZSTD_MAGIC:
+    elif start in ZSTD_MAGICS:
         yield from _decompressed(file, gzip=False)
     else:
         while block := file.read(BLOCK_BYTES):

@@ -64,6 +64,10 @@ def spreadsheet() -> bytes:
         (gzip.compress(lines(PATIENT, PATIENT), mtime=0), "fhir_ndjson"),
         (gzip.compress(json.dumps(BUNDLE).encode(), mtime=0), "fhir_bundle"),
         (zstandard.compress(lines(PATIENT, PATIENT)), "fhir_ndjson"),
+        (
+            b"\x5f\x2a\x4d\x18\x02\x00\x00\x00ab" + zstandard.compress(lines(PATIENT, PATIENT)),
+            "fhir_ndjson",
+        ),
         (zstandard.compress(json.dumps(BUNDLE).encode()), "fhir_bundle"),
         (bytes(128) + b"DICM" + bytes(20), "dicom"),
         (

@@ -69,6 +69,9 @@ PACKINGS = {
     "gz": gzip.compress,
     "gz members": lambda data: gzip.compress(data[:200]) + gzip.compress(data[200:]),
     "zst": zstandard.compress,
+    "zst after a frame to skip": lambda data: (
+        b"\x50\x2a\x4d\x18\x04\x00\x00\x00size" + zstandard.compress(data)
+    ),
     "zst frames": lambda data: zstandard.compress(data[:200]) + zstandard.compress(data[200:]),
     "byte order mark": lambda data: b"\xef\xbb\xbf" + data,
 }

@@ -430,6 +430,7 @@ def test_bundles_ndjson_and_single_resources_are_read(tmp_path: Path) -> None:
         "gz.ndjson.gz": gzip.compress(lines),
         "two.gz": gzip.compress(lines[:20]) + gzip.compress(lines[20:]),
         "zst.ndjson.zst": zstandard.compress(lines),
+        "skipped.zst": b"\x50\x2a\x4d\x18\x02\x00\x00\x00ab" + zstandard.compress(lines),
         "bundles.ndjson": json.dumps(bundle).encode(),
         "windows.ndjson": lines.replace(b"\n", b"\r\n"),
         "array.json": json.dumps([*PATIENTS, OTHER], indent=1).encode(),
