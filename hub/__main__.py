@@ -6,16 +6,18 @@ import uvicorn
 
 from hub.app import create_app
 from lakehouse import embedded
+from lakehouse.privacy import log_at
 from lakehouse.settings import load_settings
 
 
 def main() -> None:
     settings = embedded.ensure_running(load_settings())
+    log_at(settings.log_level)
     uvicorn.run(
         create_app(settings),
         host=settings.hub_host,
         port=settings.hub_port,
-        log_level="warning",
+        log_level="debug" if settings.log_level == "DEBUG" else "warning",
         timeout_graceful_shutdown=5,
     )
 

@@ -155,7 +155,8 @@ def land(
     changed that a second run would not put right.
     """
     started = time.monotonic()
-    progress.report("landing", submission_id, small=True)
+    drop = submissions.drop_name(engine, submission_id)
+    progress.report("landing", drop, small=True)
     with _alone(engine, submission_id), _working_folder(settings, submission_id) as folder:
         files = _staged_files(engine, submission_id)
         connection = lake.connect(settings)
@@ -200,7 +201,7 @@ def land(
     )
     progress.report(
         "landing",
-        submission_id,
+        drop,
         f"{report.accepted:,} of {report.arrived:,} records",
         failed=report.accepted == 0 < report.arrived,
     )

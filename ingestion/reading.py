@@ -34,7 +34,7 @@ from ingestion.sources import (
     registry,
 )
 from lakehouse.errors import LakehouseError, LandingError
-from lakehouse.privacy import quiet_libraries
+from lakehouse.privacy import log_at
 from lakehouse.settings import Settings
 from lakehouse.storage import ObjectStore, open_store
 
@@ -183,11 +183,11 @@ def _result(process: subprocess.Popen[bytes]) -> Reading:
 
 def main() -> None:
     """Read the share that standard input describes."""
-    quiet_libraries()
     # Whatever a library prints must not get between the answer's bytes.
     answer = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     settings, share = pickle.load(sys.stdin.buffer)  # noqa: S301 - written by our own process
+    log_at(settings.log_level)
     found: Reading | LakehouseError | str
     try:
         found = read_share(open_store(settings), share)

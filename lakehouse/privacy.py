@@ -57,6 +57,20 @@ _CHATTY = {
 }
 
 
+#: Loggers of this project: what they say carries no identifiers.
+_OURS = ("lakehouse", "ingestion", "quality", "publishing", "orchestration", "hub")
+
+
+def log_at(level: str) -> None:
+    """Let this process log from LOG_LEVEL on; libraries say warnings, and at DEBUG all that
+    :func:`quiet_libraries` allows them."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger().setLevel(logging.DEBUG if level == "DEBUG" else logging.WARNING)
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level)
+    quiet_libraries()
+
+
 def quiet_libraries() -> None:
     """Keep libraries that log data values from doing so, whatever LOG_LEVEL is."""
     for name, level in _CHATTY.items():

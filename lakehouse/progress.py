@@ -1,7 +1,8 @@
 """Progress of long work, told to whoever listens.
 
 Work calls :func:`report`; the command line listens and draws it. Where nobody listens, nothing
-happens. Messages carry counts and table names, never identifiers or file names.
+happens. Messages carry counts and names of tables and drops, never identifiers or names of
+the files in a drop.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ class Settings(BaseSettings):
         description="A warning is raised when nothing was published for so long.",
     )
     inbox_poll_seconds: int = Field(
-        default=10, ge=1, description="How often the sensor looks at the inbox."
+        default=3, ge=1, description="How often the sensor looks at the inbox."
     )
     webhook_url: SecretStr | None = Field(
         default=None, description="Receives failures and blocked publishes as JSON."
@@ -262,16 +262,21 @@ def load_settings(before: Callable[[Settings], None] | None = None) -> Settings:
     Raises :class:`ConfigurationError` that names the variable when one is missing, a placeholder
     or out of range.
     """
+    settings = read_settings()
+    if before is not None:
+        before(settings)
+    return settings.with_home()
+
+
+def read_settings() -> Settings:
+    """What is set, and nothing made. Raises :class:`ConfigurationError` as :func:`load_settings`."""
     from pydantic import ValidationError
 
     try:
-        settings = Settings()
+        return Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper() or "settings"
         raise ConfigurationError(
             f"{name} is not usable: {first['msg']}.", hint="See .env.example for what is allowed."
         ) from None
-    if before is not None:
-        before(settings)
-    return settings.with_home()

@@ -43,6 +43,8 @@ _CODINGS_TYPE = 'STRUCT("system" VARCHAR, code VARCHAR, display VARCHAR, user_se
 #: A view may say which texts a resource must hold (any of them) to match: others are not parsed.
 _TEXT_EXTENSION = "urn:health-lakehouse:holds-any-text"
 _SOURCE = "@source@"
+#: Types whose values are of a closed list, never somebody's words (R4, datatypes.html#code).
+_CODED = frozenset({"code", "boolean"})
 _PASS_THROUGH = re.compile(r"\{\{\s*silver_table\('(\w+)'\)\s*\}\}")
 #: Whether a record says of itself that it is so.
 COUNTS = "counts"
@@ -96,6 +98,8 @@ class StagedColumn:
     target: str | None = None
     is_date: bool = False
     expression: str | None = None
+    #: Whether its values are of a closed list: they may be shown as a sample.
+    is_coded: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,7 @@ class StagedConcept:
             else f"{description}.",
             data_type=_PART_TYPES.get(kind, "VARCHAR"),
             expression=expression,
+            is_coded=kind in (ConceptPart.CODE, ConceptPart.SYSTEM, ConceptPart.CODES),
         )
 
 
@@ -339,15 +344,19 @@ def documentation(views: list[StagedView]) -> str:
             "    columns:",
         ]
         documented = [
-            *((column.name, column.data_type, column.description) for column in view.columns),
-            (COUNTS, "BOOLEAN", _COUNTS_DOC),
-            *_PROVENANCE_DOCS,
+            *(
+                (column.name, column.data_type, column.description, column.is_coded)
+                for column in view.columns
+            ),
+            (COUNTS, "BOOLEAN", _COUNTS_DOC, True),
+            *((*documented, False) for documented in _PROVENANCE_DOCS),
         ]
-        for name, data_type, description in documented:
+        for name, data_type, description, is_coded in documented:
             lines += [
                 f"      - name: {name}",
                 f"        data_type: {_quoted(data_type)}",
                 f"        description: {_quoted(description)}",
+                *(["        config: {meta: {sample: true}}"] if is_coded else []),
             ]
     return "\n".join(lines) + "\n"
 
@@ -489,6 +498,7 @@ def _read(path: Path, rules: Mapping[str, Mapping[str, list[str]]]) -> StagedVie
                 data_type=column.sql_type + ("[]" if column.collection else ""),
                 target=target,
                 is_date=column.fhir_type in _DATES and not column.collection,
+                is_coded=column.fhir_type in _CODED,
             )
         )
     _refuse_missing(compiled.name, rules.get(compiled.resource, {}), columns)

@@ -57,6 +57,19 @@ def test_specs(manifest: Manifest, assets: list[dg.AssetSpec]) -> dict[str, dg.A
     return found
 
 
+def sampled_columns(manifest: Manifest) -> dict[dg.AssetKey, frozenset[str]]:
+    """The columns of each model whose values may be shown: those whose YAML says so."""
+    return {
+        asset_key(node): frozenset(
+            name
+            for name, column in node["columns"].items()
+            if column.get("config", {}).get("meta", {}).get("sample") is True
+        )
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model"
+    }
+
+
 def severity(test: Mapping[str, Any]) -> dg.AssetCheckSeverity:
     """dbt's severity of a test as Dagster's."""
     is_error = str(test["config"].get("severity", "error")).lower() == "error"

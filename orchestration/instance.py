@@ -104,8 +104,11 @@ def environment(settings: Settings) -> dict[str, str]:
     home = settings.home.resolve() / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     configuration = home / "dagster.yaml"
-    if not configuration.exists() or configuration.read_text(encoding="utf-8") != DAGSTER_YAML:
-        whole_file.write(configuration, DAGSTER_YAML)
+    wanted = DAGSTER_YAML.replace(
+        "python_log_level: INFO", f"python_log_level: {settings.log_level}"
+    )
+    if not configuration.exists() or configuration.read_text(encoding="utf-8") != wanted:
+        whole_file.write(configuration, wanted)
     return {
         "DAGSTER_HOME": str(home),
         "DAGSTER_POSTGRES_URL": settings.libpq_url("dagster"),
@@ -126,7 +129,8 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     os.environ.update(environment(settings))
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
-    logging.getLogger("dagster").setLevel(logging.ERROR)
+    if settings.log_level != "DEBUG":
+        logging.getLogger("dagster").setLevel(logging.ERROR)
     url = os.environ["DAGSTER_POSTGRES_URL"]
     with dg.DagsterInstance.get() as instance, presence.present(url):
         presence.fail_abandoned(instance, url)

@@ -1,25 +1,16 @@
-"""What assets show in the Dagster UI: schemas, row counts and samples without identifiers."""
+"""What assets show in the Dagster UI: schemas, row counts and samples without identifiers.
 
-from collections.abc import Mapping, Sequence
+A sample shows the columns that the models' YAML allows by ``config: {meta: {sample: true}}``: codes,
+flags and counts. Displays and units may be a clinician's own words, and stay hidden like every new column.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import duckdb
 import pyarrow as pa
 
-#: Columns whose values may be shown: codes of terminologies, units, statuses and counts. Everything
-#: else in a sample is left out, so a new column is hidden until somebody decides otherwise.
-SHOWN_COLUMNS = frozenset(
-    {
-        *("code", "code_system", "display", "category", "unit", "status", "intent", "modality"),
-        *("gender", "class_code", "type_code", "type_display", "clinical_status", "body_site_code"),
-        *("body_site_display", "reason_code", "reason_display", "has_subjective", "has_objective"),
-        *("has_assessment", "has_plan", "char_count", "word_count", "series_count"),
-        *("instance_count", "rows", "columns", "dicom_extracted", "panel_name", "rhythm"),
-        *("has_pathogenic_variant", "has_waveform", "heart_rate_bpm", "pr_interval_ms"),
-        *("qrs_duration_ms", "deceased", "source_resource", "resource_type", "age_group"),
-    }
-)
 _SAMPLE_ROWS = 5
 
 
@@ -29,9 +20,10 @@ def arrow_schema(schema: pa.Schema) -> dg.TableSchema:
 
 
 def table_metadata(
-    connection: duckdb.DuckDBPyConnection, schema: str, table: str
+    connection: duckdb.DuckDBPyConnection, asset: dg.AssetKey, sampled: Collection[str]
 ) -> dict[str, dg.MetadataValue[Any]]:
-    """Row count, column schema and a sample without identifiers of one lake table."""
+    """Row count, column schema and a sample of one lake table: of the columns ``sampled`` alone."""
+    schema, table = asset.path
     relation = f'lake."{schema}"."{table}"'
     described = connection.execute(f"describe {relation}").fetchall()
     count = connection.execute(f"select count(*) from {relation}").fetchone()
@@ -41,7 +33,7 @@ def table_metadata(
             dg.TableSchema(columns=[dg.TableColumn(row[0], row[1]) for row in described])
         ),
     }
-    shown = [row[0] for row in described if row[0] in SHOWN_COLUMNS]
+    shown = [row[0] for row in described if row[0] in sampled]
     if shown:
         names = ", ".join(f'"{name}"' for name in shown)
         rows = connection.execute(f"select {names} from {relation} limit {_SAMPLE_ROWS}").fetchall()
@@ -53,7 +45,6 @@ _CARD = """
     select
         encounter_date,
         encounter_class,
-        encounter_type_display,
         least(age_years, 90) as age,
         sex,
         len(conditions) as conditions,

@@ -8,7 +8,7 @@ from pydantic import PrivateAttr
 
 from lakehouse import lake
 from lakehouse.platform import Platform, open_platform
-from lakehouse.privacy import quiet_libraries
+from lakehouse.privacy import log_at
 
 
 class PlatformResource(dg.ConfigurableResource["PlatformResource"]):
@@ -29,6 +29,6 @@ class PlatformResource(dg.ConfigurableResource["PlatformResource"]):
     def open(self) -> Platform:
         """The platform; opened on first use, so that sensors work without a run."""
         if self._opened is None:
-            quiet_libraries()
             self._opened = open_platform()
+            log_at(self._opened.settings.log_level)
         return self._opened

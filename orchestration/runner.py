@@ -7,6 +7,7 @@ what was done in the terminal is seen in the Dagster UI.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from logging import DEBUG, getLogger
 
 import dagster as dg
 
@@ -21,9 +22,6 @@ from orchestration.definitions import defs
 from orchestration.instance import open_instance
 from orchestration.vocabulary import SUBMISSIONS
 from publishing import reconcile
-
-#: Dagster's own lines are for its UI; the terminal shows lakehouse.progress instead.
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def _execute(
     result = defs.resolve_job_def(job_name).execute_in_process(
         instance=instance,
         partition_key=partition_key,
-        run_config=_QUIET,
+        run_config={"loggers": {"console": {"config": {"log_level": _console_level()}}}},
         raise_on_error=False,
         tags={**presence.COMMAND_LINE_TAGS, **(tags or {})},
     )
@@ -115,6 +113,11 @@ def _execute(
     done.seconds["total"] = done.seconds.get("total", 0.0) + time.monotonic() - started
     if not result.success:
         _raise_failure(job_name, result)
+
+
+def _console_level() -> str:
+    """Dagster's own lines are for its UI; the terminal shows lakehouse.progress, at DEBUG both."""
+    return "DEBUG" if getLogger(__name__).isEnabledFor(DEBUG) else "CRITICAL"
 
 
 def _stage_seconds(result: dg.ExecuteInProcessResult) -> dict[str, float]:

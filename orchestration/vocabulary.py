@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from lakehouse.settings import read_settings
+
 OWNERS = ["team:data-platform"]
 
 #: One writer per layer at a time; the lake's advisory locks enforce it, this pool shows it.
@@ -14,7 +16,7 @@ SUBMISSIONS = dg.DynamicPartitionsDefinition(name="submission")
 
 #: Dagster's daemon looks at its sensors every five seconds, and leaves out those that it asked less than
 #: their interval ago: with five, a tick that comes a moment late costs another five.
-SENSOR_SECONDS = 3
+SENSOR_SECONDS = read_settings().inbox_poll_seconds
 
 #: A run in one of these is on its way.
 ACTIVE_STATUSES = [

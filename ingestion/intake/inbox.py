@@ -213,7 +213,7 @@ class _Pass:
             return
         if decision.kind == "duplicate":
             self.report.duplicates.append(Duplicate(group.key, decision.submission_id))
-            progress.report("intake", decision.submission_id, "dropped again: nothing to do")
+            progress.report("intake", group.drop_id, "dropped again: nothing to do")
             return
         state = stage.stage(
             self.store, self.engine, decision.submission_id, files, actor=self.actor
@@ -230,11 +230,11 @@ class _Pass:
             review=sum(file.outcome == "review" for file in files),
         )
         self.report.registered.append(new)
-        progress.report("intake", new.submission_id, f"{state}, {new.file_count:,} file(s)")
+        progress.report("intake", group.drop_id, f"{state}, {new.file_count:,} file(s)")
 
     def _refuse(self, group: InboxGroup, reason: str) -> None:
         self.report.refused.append(Refused(group.key, reason))
-        progress.report("intake", f"{group.submitter}/{group.file_type}", reason, failed=True)
+        progress.report("intake", group.drop_id or group.key, reason, failed=True)
 
     def _leave_open(self, group: InboxGroup, waits_for: str, *, remember: bool = True) -> None:
         if remember:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import atexit
 import gc
-import logging
 import os
 import sys
 import threading
-from typing import NoReturn
+from importlib import metadata
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
 
 from lakehouse.cli import admin, drops, pipeline, query, service, stack, submitters, views
-from lakehouse.cli.console import errors_console
+from lakehouse.cli.console import console, errors_console
 from lakehouse.errors import LakehouseError, QualityError
 
 EXIT_INTERRUPTED = 130
@@ -37,9 +37,26 @@ app.add_typer(submitters.app, name="submitter", rich_help_panel="Administration"
 app.add_typer(views.app, name="views", rich_help_panel="SQL on FHIR")
 
 
+@app.callback()
+def _before_each_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    """A lakehouse for health and life-science data: raw drops in, trusted tables out."""
+    if version:
+        console.print(f"lakehouse {metadata.version('health-lakehouse')}", markup=False)
+        raise typer.Exit
+    from lakehouse.privacy import log_at
+    from lakehouse.settings import read_settings
+
+    settings = read_settings()
+    # Progress is told in lines of its own: a terminal hears more only where somebody asks for it.
+    log_at(settings.log_level if "log_level" in settings.model_fields_set else "WARNING")
+
+
 def main() -> NoReturn:
     """Run the command and exit with its code."""
-    _log_quietly()
     # Imports make hundreds of thousands of objects that stay; looking through them again and again
     # costs a fifth of the time they take.
     gc.set_threshold(100_000, 20, 20)
@@ -70,13 +87,6 @@ def _leave(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-def _log_quietly() -> None:
-    from lakehouse.privacy import quiet_libraries
-
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    quiet_libraries()
 
 
 if __name__ == "__main__":

@@ -19,9 +19,11 @@ from lakehouse.metadata import models
 
 @dataclass(frozen=True)
 class SubmissionLine:
-    """One submission. ``arrived``, ``accepted``, ``quarantined`` count records of its files."""
+    """One submission, of the drop ``drop``. ``arrived``, ``accepted``, ``quarantined`` count records
+    of its files."""
 
     submission_id: str
+    drop: str
     submitter: str
     file_type: str
     state: str
@@ -290,6 +292,7 @@ def _submissions(session: Session, newest: int) -> list[SubmissionLine]:
     rows = session.execute(
         select(
             chosen.c.submission_id,
+            chosen.c.drop_id.label("drop"),
             chosen.c.submitter,
             chosen.c.file_type,
             chosen.c.state,

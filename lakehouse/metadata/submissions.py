@@ -75,6 +75,12 @@ def get(session: Session, submission_id: str) -> Submission:
     return submission
 
 
+def drop_name(engine: Engine, submission_id: str) -> str:
+    """The name of the drop that the submission was made of, for a person who asked."""
+    with Session(engine) as session:
+        return get(session, submission_id).drop_id
+
+
 def new_id(session: Session, now: datetime) -> str:
     """An id that sorts after every submission registered so far. Holds the writers' lock."""
     audit.lock(session)

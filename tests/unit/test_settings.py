@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import stat
 import subprocess
 import sys
@@ -10,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from lakehouse.errors import ConfigurationError
-from lakehouse.settings import secret_file
+from lakehouse.secrets import SECRETS
+from lakehouse.settings import Settings, secret_file
 
 #: Waits for the others, asks a hundred times for secrets that nobody made yet, and says what it got.
 _ASK = """
@@ -53,6 +56,74 @@ def test_a_secret_is_for_its_owner_alone_and_stays(tmp_path: Path) -> None:
     assert len(secret) >= 40
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert secret_file(path) == secret
+
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = [
+    "lakehouse",
+    "ingestion",
+    "quality",
+    "publishing",
+    "orchestration",
+    "hub",
+    "superset",
+    "docker",
+    "alembic",
+]
+#: Variables that one of our processes hands to another; nobody sets them by hand.
+HANDED_OVER = {
+    "DAGSTER_HOME",
+    "DAGSTER_POSTGRES_URL",
+    "LAKEHOUSE_LOGINS",
+    "PYTHONPATH",
+    "SUPERSET_CACHE_DIR",
+}
+
+
+def sources() -> list[Path]:
+    return [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def listed_variables() -> set[str]:
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    return set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE))
+
+
+def test_every_setting_is_read_by_something() -> None:
+    text = "\n".join(
+        path.read_text(encoding="utf-8") for path in sources() if path.name != "settings.py"
+    )
+    properties = inspect.getsource(Settings)
+    unread = [
+        name
+        for name in Settings.model_fields
+        if not re.search(rf"\.{name}\b", text) and not re.search(rf"self\.{name}\b", properties)
+    ]
+    assert unread == []
+
+
+def test_every_listed_variable_is_read_by_something() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    known = {
+        str(field.validation_alias or name).upper() for name, field in Settings.model_fields.items()
+    } | {secret.name for secret in SECRETS}
+    unread = {name for name in listed_variables() - known if f"${{{name}" not in compose}
+    assert unread == set()
+
+
+def test_every_variable_that_code_reads_is_listed_or_handed_over_by_the_stack() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    given = set(re.findall(r"^\s+([A-Z][A-Z0-9_]+):", compose, re.MULTILINE))
+    read = {
+        name
+        for path in sources()
+        for name in re.findall(
+            r"environ(?:\.get\(|\[)\"([A-Z0-9_]+)\"(?!\] =)", path.read_text(encoding="utf-8")
+        )
+    }
+    assert read > {"DAGSTER_POSTGRES_URL"}
+    unlisted = {name for name in read if name.removesuffix("_FILE") not in listed_variables()}
+    assert unlisted - given - HANDED_OVER == set()
 
 
 def test_an_empty_secret_is_refused(tmp_path: Path) -> None:

@@ -17,7 +17,13 @@ from lakehouse.metadata import builds
 from lakehouse.metadata.status import held
 from lakehouse.platform import Platform
 from lakehouse.progress import report
-from orchestration.dbt_specs import asset_key, asset_specs, severity, test_specs
+from orchestration.dbt_specs import (
+    asset_key,
+    asset_specs,
+    sampled_columns,
+    severity,
+    test_specs,
+)
 from orchestration.defs.quality.checks import (
     HELD_CHECK,
     check_specs,
@@ -180,13 +186,14 @@ def _made(
         if unique_id in MANIFEST["nodes"] and node.resource_type == "model"
     }
     skipped = {node.name for node in _incomplete(done)}
+    sampled = sampled_columns(MANIFEST)
     with lake.connect(platform.settings) as connection, lake.one_snapshot(connection):
         snapshot = lake.snapshot_id(connection)
         made = [
             dg.MaterializeResult[None](
                 asset_key=spec.key,
                 metadata={
-                    **table_metadata(connection, *spec.key.path),
+                    **table_metadata(connection, spec.key, sampled[spec.key]),
                     "snapshot_id": snapshot,
                     "seconds": round(seconds.get(spec.key, 0.0), 3),
                     **_shown_of(connection, spec.key.path[1]),

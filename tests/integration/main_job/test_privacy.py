@@ -31,6 +31,17 @@ PLANTED = {
     "file name": "Zyxwvquist_Quillabeth_7781",
     "broken resource id": "obs-broken-5b1d-planted",
 }
+#: Words of a clinician where others have a code. The marts count by them: nowhere else are they shown.
+CLINICIANS = {
+    "condition text": "sorrow since the harbour fire",
+    "procedure text": "mended what the capstan tore",
+    "medication text": "tincture from the aunt in Ballywhen",
+    "observation text": "limps towards the quay",
+    "observation value": "as the ferryman told",
+    "encounter type text": "came with the verger",
+    "encounter reason": "fears the bell at night",
+    "report text": "looked at by lantern",
+}
 
 
 def bundle() -> dict[str, object]:
@@ -50,6 +61,8 @@ def bundle() -> dict[str, object]:
         "id": PLANTED["encounter id"],
         "status": "finished",
         "class": {"code": "AMB"},
+        "type": [{"text": CLINICIANS["encounter type text"]}],
+        "reasonCode": [{"text": CLINICIANS["encounter reason"]}],
         "subject": {**reference, "display": PLANTED["family name"]},
         "period": {"start": "2024-03-01T09:30:00-05:00", "end": "2024-03-01T10:00:00-05:00"},
     }
@@ -70,7 +83,47 @@ def bundle() -> dict[str, object]:
             }
         ],
     }
-    resources = [patient, encounter, note]
+    about = {"subject": reference, "encounter": {"reference": f"Encounter/{encounter['id']}"}}
+    said = [
+        {
+            "resourceType": "Condition",
+            "code": {"text": CLINICIANS["condition text"]},
+            "onsetDateTime": "2024-02-01",
+        },
+        {
+            "resourceType": "Procedure",
+            "status": "completed",
+            "code": {"text": CLINICIANS["procedure text"]},
+            "reasonCode": [{"text": CLINICIANS["encounter reason"]}],
+            "performedDateTime": "2024-03-01T09:40:00-05:00",
+        },
+        {
+            "resourceType": "MedicationRequest",
+            "status": "active",
+            "intent": "order",
+            "medicationCodeableConcept": {"text": CLINICIANS["medication text"]},
+            "authoredOn": "2024-03-01",
+        },
+        {
+            "resourceType": "Observation",
+            "status": "final",
+            "code": {"text": CLINICIANS["observation text"]},
+            "valueString": CLINICIANS["observation value"],
+            "effectiveDateTime": "2024-03-01T09:45:00-05:00",
+        },
+        {
+            "resourceType": "DiagnosticReport",
+            "status": "final",
+            "code": {"text": CLINICIANS["report text"]},
+            "effectiveDateTime": "2024-03-01T09:50:00-05:00",
+        },
+    ]
+    resources = [
+        patient,
+        encounter,
+        note,
+        *({"id": f"said-{number}", **one, **about} for number, one in enumerate(said)),
+    ]
     return {
         "resourceType": "Bundle",
         "type": "collection",
@@ -168,10 +221,11 @@ def test_nothing_planted_leaves_the_data(searched: dict[str, str]) -> None:
     assert "event" in searched["database dagster"].lower()
     assert searched["folder site"]
     assert "missing_id" in searched["quarantine samples"]
+    assert "DEBUG" in searched["terminal: run"]
     leaks = [
         f"{what} in {where}"
         for where, text in searched.items()
-        for what, value in PLANTED.items()
+        for what, value in (PLANTED if where == "database marts" else PLANTED | CLINICIANS).items()
         if value.lower() in text.lower()
     ]
     assert leaks == []
