@@ -57,6 +57,16 @@ def read_tables(project: Path = DBT) -> list[Table]:
     ]
 
 
+def column_descriptions(schema: str, name: str, project: Path = DBT) -> dict[str, str]:
+    """What each documented column of one table holds; nothing for tables that dbt does not make."""
+    return {
+        column.name: column.description
+        for table in read_tables(project)
+        if (table.schema, table.name) == (schema, name)
+        for column in table.columns
+    }
+
+
 def dictionary(project: Path = DBT) -> str:
     """The data dictionary as Markdown."""
     lines = [

@@ -68,7 +68,9 @@ def _open(
         connection.close()
         raise LakeError(
             f"The lake cannot be opened ({type(error).__name__}).",
-            hint="Check that Postgres and the object store are up: `lakehouse status`.",
+            hint="`select * from ducklake_snapshots('lake')` lists the snapshots that there are."
+            if snapshot is not None and "snapshot" in str(error)
+            else "Check that Postgres and the object store are up: `lakehouse status`.",
         ) from None
     return connection
 

@@ -37,6 +37,7 @@ def audit(
     """
     from sqlalchemy.orm import Session
 
+    from lakehouse.errors import UnknownName
     from lakehouse.metadata import anchors
     from lakehouse.metadata import audit as trail
     from lakehouse.platform import open_platform
@@ -55,6 +56,11 @@ def audit(
         raise typer.Exit(1)
     with Session(engine) as session:
         events = trail.history(session, subject)
+        if not events:
+            raise UnknownName(
+                f"The audit trail has no event of {subject}.",
+                hint="A subject is kind:id, as submission:2026…; `lakehouse status` lists them.",
+            )
         console.print(
             table(
                 subject,

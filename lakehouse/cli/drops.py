@@ -115,14 +115,21 @@ def quarantine(
     as_json: AsJson = False,
 ) -> None:
     """What was not taken: reason, place and what to do about it."""
+    from sqlalchemy.orm import Session
+
     from ingestion.advice import next_step
+    from lakehouse.metadata import submissions
     from lakehouse.metadata.status import quarantined
     from lakehouse.platform import open_platform
     from lakehouse.privacy import ref
 
+    engine = open_platform().engine
+    if submission is not None:
+        with Session(engine) as session:
+            submissions.get(session, submission)  # an unknown one is an error, not an empty list
     items = [
         item if names else replace(item, path=ref(item.path))
-        for item in quarantined(open_platform().engine, submission_id=submission, limit=limit)
+        for item in quarantined(engine, submission_id=submission, limit=limit)
     ]
     if as_json:
         print_json([{**asdict(item), "next_step": next_step(item.reason)} for item in items])

@@ -37,16 +37,22 @@ app.add_typer(submitters.app, name="submitter", rich_help_panel="Administration"
 app.add_typer(views.app, name="views", rich_help_panel="SQL on FHIR")
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"lakehouse {metadata.version('health-lakehouse')}", markup=False)
+        raise typer.Exit
+
+
 @app.callback()
 def _before_each_command(
-    version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+    version: Annotated[  # noqa: ARG001 - answered by its callback
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", is_eager=True, callback=_show_version
+        ),
     ] = False,
 ) -> None:
     """A lakehouse for health and life-science data: raw drops in, trusted tables out."""
-    if version:
-        console.print(f"lakehouse {metadata.version('health-lakehouse')}", markup=False)
-        raise typer.Exit
     from lakehouse.privacy import log_at
     from lakehouse.settings import read_settings
 

@@ -125,9 +125,15 @@ def land(
     ] = None,
 ) -> None:
     """Land staged submissions in Bronze (a submission named again is landed again)."""
+    from sqlalchemy.orm import Session
+
+    from lakehouse.metadata import submissions
     from lakehouse.platform import open_platform
 
     platform = open_platform()
+    with Session(platform.engine) as session:
+        for name in submission or []:
+            submissions.get(session, name)  # before a run of it is made
     with progress_lines():
         from orchestration.instance import open_instance
         from orchestration.runner import PipelineRun, land_staged

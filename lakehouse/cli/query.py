@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.console import console, errors_console, table
+from lakehouse.cli.console import AsJson, console, errors_console, print_json, table
 from lakehouse.errors import LakeError
 
 _PANEL = "Look"
@@ -17,6 +17,8 @@ _TERMINAL_ROWS = 100
 
 def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel=_PANEL)(sql)
+    app.command(rich_help_panel=_PANEL)(tables)
+    app.command(rich_help_panel=_PANEL)(describe)
     app.command(rich_help_panel=_PANEL)(walkthrough)
 
 
@@ -38,6 +40,8 @@ def sql(
     from lakehouse.platform import open_platform
 
     text = sys.stdin.read() if query == "-" else query
+    if not text.strip(" \t\r\n;"):
+        raise typer.BadParameter("There is no query in it.")
     platform = open_platform()
     with lake.connect(platform.settings, read_only=True, snapshot=at) as connection:
         try:
@@ -51,7 +55,7 @@ def sql(
             writer = csv.writer(sys.stdout)
             writer.writerow(columns)
             while rows := relation.fetchmany(10_000):
-                writer.writerows(rows)
+                writer.writerows([_csv_cell(value) for value in row] for row in rows)
         elif as_json:
             _write_json(relation, columns)
         else:
@@ -63,6 +67,13 @@ def sql(
                 )
 
 
+def _csv_cell(value: object) -> object:
+    """The value as CSV has it: lists and structs are JSON, as other programs can read them."""
+    if isinstance(value, (list, dict, tuple)):
+        return json.dumps(value, default=str, ensure_ascii=False)
+    return value
+
+
 def _write_json(relation: object, columns: list[str]) -> None:
     """A JSON list, streamed: one row a line."""
     separator = "["
@@ -72,6 +83,50 @@ def _write_json(relation: object, columns: list[str]) -> None:
             sys.stdout.write(f"{separator}{line}")
             separator = ",\n "
     sys.stdout.write("[]\n" if separator == "[" else "]\n")
+
+
+def tables(as_json: AsJson = False) -> None:
+    """Every table of the lake with its rows."""
+    from lakehouse.cli.summary import row_counts
+    from lakehouse.platform import open_platform
+
+    counts = row_counts(open_platform())
+    if as_json:
+        print_json(counts)
+    elif counts:
+        console.print(table(None, ("table", "rows"), list(counts.items())))
+    else:
+        console.print("The lake has no tables yet: `lakehouse run` makes them.")
+
+
+def describe(
+    name: Annotated[str, typer.Argument(metavar="TABLE", help="As silver.condition.")],
+    as_json: AsJson = False,
+) -> None:
+    """The columns of one table: type, and what each holds."""
+    from lakehouse import lake
+    from lakehouse.dictionary import column_descriptions
+    from lakehouse.errors import UnknownName
+    from lakehouse.platform import open_platform
+
+    schema, _, short = name.rpartition(".")
+    with lake.connect(open_platform().settings, read_only=True) as connection:
+        columns = connection.execute(
+            "select column_name, data_type, table_schema from information_schema.columns "
+            f"where table_catalog = '{lake.LAKE}' and table_name = ? and ? in ('', table_schema) "
+            "order by table_schema, ordinal_position",
+            [short, schema],
+        ).fetchall()
+    schemas = {row[2] for row in columns}
+    if len(schemas) != 1:
+        words = f"is in {' and '.join(sorted(schemas))}" if schemas else "is no table of the lake"
+        raise UnknownName(f"{name} {words}.", hint="`lakehouse tables` lists them.")
+    said = column_descriptions(schemas.pop(), short)
+    rows = [(column, kind, said.get(column, "")) for column, kind, _ in columns]
+    if as_json:
+        print_json([dict(zip(("column", "type", "description"), row, strict=True)) for row in rows])
+    else:
+        console.print(table(None, ("column", "type", "description"), rows))
 
 
 def walkthrough(

@@ -13,7 +13,7 @@ import typer
 
 from lakehouse.cli.console import console as standard_console
 from lakehouse.cli.console import errors_console, print_json, progress_lines
-from lakehouse.errors import ConfigurationError
+from lakehouse.errors import ConfigurationError, StorageError
 
 _PANEL = "Administration"
 _CONSOLE_PORT = 9001
@@ -108,6 +108,13 @@ def _output(target: str) -> Iterator[IO[bytes]]:
         return
     path = Path(target)
     unfinished = path.with_name(path.name + ".unfinished")
-    with unfinished.open("wb") as stream:
+    try:
+        stream = unfinished.open("wb")
+    except OSError as error:
+        raise StorageError(
+            f"{target} cannot be written ({error.strerror}).",
+            hint="Name a file in a folder that is there and that this user may write to.",
+        ) from error
+    with stream:
         yield stream
     unfinished.replace(path)

@@ -185,6 +185,7 @@ def show_status(report: StatusReport) -> None:
 def _submissions(lines: Sequence[SubmissionLine]) -> RenderableType:
     columns = {
         "submission": "submission_id",
+        "drop": "drop",
         "from": "submitter",
         "type": "file_type",
         "state": "state",
@@ -194,7 +195,8 @@ def _submissions(lines: Sequence[SubmissionLine]) -> RenderableType:
         "quarantined": "quarantined",
     }
     if console.width < _WIDE:
-        del columns["files"], columns["accepted"]
+        for name in ("from", "type", "files", "accepted"):
+            del columns[name]
     rows = [[getattr(line, name) for name in columns.values()] for line in lines]
     return table(None, list(columns), rows)
 

@@ -43,7 +43,14 @@ _TABLES = (
 def walk(platform: Platform, patient: str | None) -> None:
     """Print the walk of ``patient``. Raises :class:`LakeError` when there is no such patient."""
     with lake.connect(platform.settings, read_only=True) as connection:
-        patient = patient or _one(connection, _RICHEST)
+        try:
+            patient = patient or _one(connection, _RICHEST)
+            connection.execute("select 1 from silver.patient limit 0")
+        except duckdb.CatalogException:
+            raise LakeError(
+                "The lake holds no patients yet.",
+                hint="`lakehouse demo`, or `lakehouse drop` and `lakehouse run`.",
+            ) from None
         if patient is None or not _rows(
             connection, "select 1 from silver.patient where patient_id = ?", patient
         ):

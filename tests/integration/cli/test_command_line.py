@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import tempfile
 import zipfile
@@ -93,3 +95,63 @@ def test_drop_says_what_it_did_and_asks_before_it_changes_anything(
     assert refused.returncode == 1
     assert "Path 2 of 2: The archive" in refused.stderr
     assert lakehouse("drop", str(tmp_path / "nope"), check=False).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["quarantine", "nope"], "There is no submission nope"),
+        (["audit", "nope"], "no event of nope"),
+        (["land", "nope"], "There is no submission nope"),
+        (["withdraw", "nope", "--reason", "x"], "There is no submission nope"),
+        (["describe", "silver.nope"], "silver.nope is no table of the lake"),
+        (["sql", " ; "], "There is no query in it"),
+    ],
+)
+def test_what_is_not_there_is_an_error_of_usage(
+    lakehouse: Lakehouse, arguments: list[str], words: str
+) -> None:
+    done = lakehouse(*arguments, check=False)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["backup", "/nowhere/at/all.tar"], "cannot be written (No such file or directory)"),
+        (["sql", "--at", "99999", "select 1"], "ducklake_snapshots"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence(
+    lakehouse: Lakehouse, arguments: list[str], words: str
+) -> None:
+    done = lakehouse(*arguments, check=False)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Postgres" not in done.stderr
+
+
+def test_a_home_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = command(tmp_path / "file" / "home", "init", check=False)
+    assert done.returncode == 1
+    assert "cannot be made or written" in done.stderr
+
+
+def test_data_is_printed_as_it_is(lakehouse: Lakehouse) -> None:
+    query = "select '1:100:5 [red]x[/] :smile:' as titre, [1, 2] as l, {'a': null, 'b': 'c'} as s"
+    assert "1:100:5 [red]x[/] :smile:" in lakehouse("sql", query).stdout
+    rows = list(csv.DictReader(io.StringIO(lakehouse("sql", "--csv", query).stdout)))
+    assert rows[0]["titre"] == "1:100:5 [red]x[/] :smile:"
+    assert json.loads(rows[0]["l"]) == [1, 2]
+    assert json.loads(rows[0]["s"]) == {"a": None, "b": "c"}
+
+
+def test_an_empty_lake_can_be_looked_at(lakehouse: Lakehouse) -> None:
+    assert json.loads(lakehouse("tables", "--json").stdout) == {} or lakehouse("tables").stdout
+    for words in (["tables"], ["status"], ["quarantine"], ["audit"]):
+        assert lakehouse(*words, COLUMNS="80").returncode == 0
+    assert lakehouse("--version").stdout.startswith("lakehouse ")
+    assert lakehouse("walkthrough", check=False).returncode == 1

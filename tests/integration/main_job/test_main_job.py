@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import tarfile
 from collections import defaultdict
@@ -90,12 +92,30 @@ def what_people_look_at_next(lakehouse: Lakehouse, home: Path) -> None:
         assert shown
         assert max(len(line) for line in shown.splitlines()) <= 80, words
 
+    what_the_readme_says(lakehouse)
+
     key = (home / "secrets" / "privacy_key").read_text(encoding="utf-8").strip().encode()
     gold = rows(lakehouse, "select encounter_id from gold.encounter_summary")
     marts = rows(lakehouse, "select encounter_key from marts.patient_encounter_summary")
     assert {row["encounter_key"] for row in marts} == {
         pseudonym(f"Encounter/{row['encounter_id']}", key) for row in gold
     }
+
+
+#: Commands of the README that start services or other containers, or take what a reader names.
+NOT_RUN_HERE = {"up", "down", "drop", "run", "demo", "credentials"}
+
+
+def what_the_readme_says(lakehouse: Lakehouse) -> None:
+    """Every command and every query of the README, as it stands there."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = "\n".join(line for line in text.splitlines() if line.startswith("    "))
+    found = re.findall(r"\.venv/bin/lakehouse ((?:[^\"\n#]|\"[^\"]*\")+)", block)
+    assert any(words.startswith("sql") for words in found)
+    for words in found:
+        arguments = shlex.split(words)
+        if arguments[0] not in NOT_RUN_HERE:
+            assert lakehouse(*arguments).stdout, words
 
 
 @pytest.mark.slow
