@@ -9,6 +9,7 @@ as SQL, run.py runs it over files. The package knows nothing of the project arou
 """
 
 from sql_on_fhir.compile import Column, CompiledView, Problem, check_view, compile_view
+from sql_on_fhir.elements import ElementRead, elements_read
 from sql_on_fhir.errors import (
     CardinalityError,
     FhirPathError,
@@ -24,6 +25,7 @@ __all__ = [
     "CardinalityError",
     "Column",
     "CompiledView",
+    "ElementRead",
     "FhirPathError",
     "Problem",
     "SourceError",
@@ -31,6 +33,7 @@ __all__ = [
     "ViewDefinitionError",
     "check_view",
     "compile_view",
+    "elements_read",
     "parse_view",
     "plan",
     "run_view",

@@ -13,13 +13,13 @@ import typer
 from rich.markup import escape
 from rich.padding import Padding
 
-from lakehouse.cli.console import AsJson, console, print_json
+from lakehouse.cli.console import AsJson, console, print_json, table
 
 _PANEL = "Drops"
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (drop, status, quarantine, review, retake, release, withdraw):
+    for command in (drop, status, quarantine, coverage, review, retake, release, withdraw):
         app.command(rich_help_panel=_PANEL)(command)
 
 
@@ -242,3 +242,46 @@ def withdraw(
             "drop one under a new name if it shall count."
         )
     console.print("Next: [bold]lakehouse run[/] takes it out of Silver, Gold and marts.")
+
+
+def coverage(
+    submission: Annotated[str, typer.Argument(help="A submission id.")],
+    as_json: AsJson = False,
+    only_missing: Annotated[
+        bool, typer.Option("--missing", help="Only the elements that no column takes.")
+    ] = False,
+) -> None:
+    """List the FHIR elements that a submission filled, with counts and the Silver column that takes each.
+
+    Values are never shown. An element without a column stays in Bronze.
+    """
+    from sqlalchemy.orm import Session
+
+    from lakehouse import lake
+    from lakehouse.coverage import coverage as covered
+    from lakehouse.errors import UnknownSubmission
+    from lakehouse.metadata import submissions
+    from lakehouse.platform import open_platform
+
+    platform = open_platform()
+    with Session(platform.engine) as session:
+        try:
+            submissions.get(session, submission)
+        except UnknownSubmission as error:
+            raise typer.BadParameter(str(error), param_hint="SUBMISSION") from None
+    with lake.connect(platform.settings, read_only=True) as connection:
+        found = covered(connection, submission)
+    shown = [element for element in found if not (only_missing and element.columns)]
+    if as_json:
+        print_json([asdict(element) for element in shown])
+        return
+    if not found:
+        console.print("It holds no FHIR resource that was landed.")
+        return
+    rows = [
+        (e.resource_type, e.path, e.resource_count, e.value_count, "\n".join(e.columns) or "none")
+        for e in shown
+    ]
+    console.print(table(None, ["resource", "element", "resources", "values", "taken by"], rows))
+    missing = sum(not element.columns for element in found)
+    console.print(f"{len(found)} elements, {missing} of them taken by no column.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lakehouse import coverage
 from tests.integration.dbt.bronze import Arrival, Silver
 from tests.integration.dbt.conftest import fresh_silver
 
@@ -420,3 +421,24 @@ def test_laboratory_results_keep_what_was_sent_and_say_it_in_the_unit_of_their_m
         "mg/dL",
     )
     assert (lab["reference_high"], lab["interpretation"]) == (1.2, "H")
+
+
+def test_what_arrived_is_listed_with_the_column_that_takes_it_and_without_any_value(
+    built: Silver,
+) -> None:
+    found = {
+        (e.resource_type, e.path): e
+        for e in coverage.coverage(built.connection, built.submissions[0])
+    }
+    number = found["Observation", "valueQuantity.value"]
+    assert number.columns == ("silver.observation (value_quantity)",)
+    assert number.resource_count == sum(
+        "valueQuantity" in r for r in DROP if r["resourceType"] == "Observation"
+    )
+    assert found["Observation", "component.valueRatio.denominator.value"].columns == (
+        "silver.observation.components",
+    )
+    assert found["Observation", "hasMember.reference"].value_count == 2
+    assert found["Observation", "hasMember.reference"].resource_count == 1
+    assert found["Observation", "valueQuantity.system"].columns == ()
+    assert not any("cloudy" in path or "anna" in path for _, path in found)
