@@ -188,16 +188,25 @@ def publish(
         bool, typer.Option(help="Re-point the views to the previous publish instead.")
     ] = False,
 ) -> None:
-    """Publish the marts to Postgres, or go back to the previous publish."""
+    """Publish what Gold holds to Postgres, or go back to the previous publish.
+
+    Says which submissions are not in the marts that readers see then: they wait for a build.
+    """
     from lakehouse.cli.drops import actor
+    from lakehouse.cli.summary import show_comparison
+    from lakehouse.metadata import publishes
     from lakehouse.platform import open_platform
 
+    platform = open_platform()
     if not rollback:
         _job("publish")
+        shown = publishes.current(platform.engine)
+        build_id = shown.build_id if shown is not None else None
+        found = publishes.compare(platform.engine, build_id)
+        show_comparison(found, build_id=build_id, rolled_back=False)
         return
     from publishing import rollback as roll_back
 
-    platform = open_platform()
     report = roll_back(platform.settings, platform.engine, actor=actor())
     console.print(report.message)
 

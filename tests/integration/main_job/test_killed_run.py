@@ -190,6 +190,7 @@ def test_a_run_that_is_killed_at_each_commit_point_is_finished_by_the_next(
     # By single commands: what was withdrawn and built leaves the marts with the next run.
     newest = status(watched.engine).submissions[0].submission_id
     lakehouse("withdraw", newest, "--reason", "a test")
+    assert "left the lake and are in the marts" in lakehouse("publish").stdout
     lakehouse("build")
     assert "left the lake and are in the marts" in lakehouse("verify", check=False).stdout
     assert json.loads(lakehouse("run", "--json").stdout)["nothing_new"] is False
