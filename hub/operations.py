@@ -1,4 +1,4 @@
-"""What the metadata database knows: latest submissions, failed checks, quarantine, freshness.
+"""What the metadata database knows: latest submissions, what is held, failing rules, quarantine, freshness.
 
 Reads the ``ops`` views only: they hold no file names and no identifiers.
 """
@@ -28,10 +28,14 @@ _SUBMISSIONS = """
 """
 _FAILED_CHECKS = """
     select layer, table_name, rule, column_name, severity, expected, message, checked_at
-    from ops.check_result
-    where not passed
-      and build_id = (select build_id from ops.check_result order by checked_at desc limit 1)
-    order by severity, checked_at desc
+    from ops.failing_check
+    order by severity, checked_at desc, layer, table_name, rule
+    limit 12
+"""
+_HELD = """
+    select submission_id, submitter, file_type, layer, table_name, rule, message, held_at
+    from ops.held_submission
+    order by held_at desc, submission_id desc, layer, table_name, rule
     limit 12
 """
 _FRESHNESS = "select stage, newest_at, age_seconds from ops.freshness"
@@ -44,6 +48,7 @@ class Operations:
 
     submissions: list[dict[str, Any]] = field(default_factory=list)
     failed_checks: list[dict[str, Any]] = field(default_factory=list)
+    held: list[dict[str, Any]] = field(default_factory=list)
     freshness: list[dict[str, Any]] = field(default_factory=list)
     states: list[dict[str, Any]] = field(default_factory=list)
     read_at: datetime | None = None
@@ -60,6 +65,7 @@ async def read(settings: Settings, now: datetime) -> Operations:
             return Operations(
                 submissions=await _rows(connection, _SUBMISSIONS),
                 failed_checks=await _rows(connection, _FAILED_CHECKS),
+                held=await _rows(connection, _HELD),
                 freshness=await _rows(connection, _FRESHNESS),
                 states=await _rows(connection, _STATES),
                 read_at=now,

@@ -282,3 +282,29 @@ def test_dashboards_that_were_never_set_up_are_not_missed(
     (settings.home / "superset").mkdir()
     observe(observer)
     assert "Superset" in TestClient(create_app(settings, observer), base_url=HUB).get("/").text
+
+
+def test_what_is_held_is_shown_with_its_rule_and_numbers(
+    watched: Settings, engine: Engine, store: ObjectStore
+) -> None:
+    submission(watched, 1, "HELD")
+    submission(watched, 2, "PUBLISHED")
+    with psycopg.connect(watched.libpq_url("lakehouse")) as connection:
+        for number in (1, 2):  # the second was released
+            connection.execute(
+                "insert into submission_hold (submission_id, layer, table_name, rule, observed,"
+                " expected, message, status)"
+                " values (%s, 'silver', 'patient', %s, '{}', 'e', '40 of 41 break it', %s)",
+                [
+                    f"20260131T1015{number:05d}-a1b2c3",
+                    f"rule_{number}",
+                    "held" if number == 1 else "released",
+                ],
+            )
+    observer = Observer(watched)
+    observe(observer)
+    page = TestClient(create_app(watched, observer), base_url=HUB).get("/").text
+    assert "Held submissions" in page
+    assert "silver.patient rule_1" in page
+    assert "40 of 41 break it" in page
+    assert "rule_2" not in page

@@ -93,7 +93,7 @@ def _value(source: random.Random, name: str, kind: str, number: int) -> Any:
 def fill_operations(connection: psycopg.Connection[Any]) -> None:
     """Submissions, files, quarantine, checks and a publish, so that no chart is empty."""
     source = random.Random("operations")
-    states = ("PUBLISHED", "PUBLISHED", "LANDED", "QUARANTINED", "NEEDS_REVIEW", "WITHDRAWN")
+    states = ("PUBLISHED", "PUBLISHED", "LANDED", "QUARANTINED", "HELD", "WITHDRAWN")
     newest = datetime.now(UTC)
     for number in range(24):
         received = newest - timedelta(hours=7 * (24 - number))
@@ -128,6 +128,13 @@ def fill_operations(connection: psycopg.Connection[Any]) -> None:
             " values (%s, 'a', 'line 3', %s, 'made up', 2)",
             [submission, ("truncated", "not_json", "no_id")[number % 3]],
         )
+        if state == "HELD":
+            connection.execute(
+                "insert into submission_hold (submission_id, layer, table_name, rule, observed,"
+                " expected, message, status) values (%s, 'silver', 'patient', 'birth_date_plausible',"
+                """ '{"checked": 40, "unexpected": 40, "share": 1.0}', 'dates', '40 of 40', 'held')""",
+                [submission],
+            )
         for rule in ("unique_key", "row_minimum", "heart_rate_range"):
             connection.execute(
                 "insert into check_result (build_id, layer, table_name, rule, severity, passed,"
