@@ -4,6 +4,7 @@ Each run is a real Dagster run, recorded with its events, asset materializations
 what was done in the terminal is seen in the Dagster UI.
 """
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -139,7 +140,8 @@ def _raise_failure(job_name: str, result: dg.ExecuteInProcessResult) -> None:
         while error is not None and error.cause is not None:
             error = error.cause
         name = error.cls_name if error else "unknown error"
-        message = (error.message if error else "").removeprefix(f"{name}: ").strip()
+        # The message begins with the error's class, with its module where that is not Python's own.
+        message = re.sub(rf"^[\w.]*{name}: ", "", error.message if error else "").strip()
         by_rule = name is not None and any(word in name for word in ("Check", "Quality", "Publish"))
         told, _, hint = message.partition("\n  → ")
         if by_rule:

@@ -31,8 +31,9 @@ select
     'dropped value',
     dropped.column_name,
     dropped.reason,
-    table_size.row_count,
+    -- A resource may have lost so much that it is no row: then more were told of than there are rows.
+    greatest(table_size.row_count, dropped.affected_count),
     dropped.affected_count,
-    coalesce(dropped.affected_count / nullif(table_size.row_count, 0), 0)::double
+    (dropped.affected_count / greatest(table_size.row_count, dropped.affected_count))::double
 from dropped
 inner join table_size on dropped.table_name = table_size.table_name
