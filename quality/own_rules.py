@@ -149,7 +149,7 @@ def read(path: Path | None) -> OwnRules:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise _wrong(path, f"it is not YAML{line}") from error
-    document = document or {}
+    document = {} if document is None else document  # an empty file
     if not isinstance(document, dict) or set(document) - {"minimum_rows", "limits"}:
         raise _wrong(path, "it may have `minimum_rows` and `limits`, nothing else")
     minimum_rows = document.get("minimum_rows", MINIMUM_ROWS)
