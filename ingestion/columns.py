@@ -6,7 +6,7 @@ that needs it for nothing else; these do not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -34,6 +34,23 @@ def utf8(values: Sequence[bytes | None]) -> pa.Array:
     offsets = _offsets([len(value) for value in present], np.int64)
     buffers = [_validity(values), offsets, pa.py_buffer(b"".join(present))]
     return pa.Array.from_buffers(pa.large_string(), len(present), buffers)
+
+
+def sparse_texts(values: Mapping[int, str], count: int) -> pa.Array:
+    """A ``string`` column of ``count`` rows that is null but for some of them."""
+    if not values:
+        validity = pa.py_buffer(bytes((count + 7) // 8))
+        offsets = pa.py_buffer(np.zeros(count + 1, dtype=np.int32))
+        return pa.Array.from_buffers(pa.string(), count, [validity, offsets, pa.py_buffer(b"")])
+    return texts([values.get(row) for row in range(count)])
+
+
+def flags(rows: Iterable[int], count: int) -> pa.Array:
+    """A ``bool`` column of ``count`` rows that is true in some of them."""
+    bits = np.zeros(count, dtype=bool)
+    bits[list(rows)] = True
+    data = pa.py_buffer(np.packbits(bits, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), count, [None, data])
 
 
 def text_lists(values: Sequence[Sequence[str] | None]) -> pa.Array:

@@ -388,7 +388,9 @@ def ensure_tables(settings: Settings, connection: duckdb.DuckDBPyConnection) -> 
     sorted_by = {
         table: keys for one in registry().values() for table, keys in one.sorted_by.items()
     }
-    missing = sorted(schemas.keys() - _tables(connection))
+    there = _tables(connection)
+    _add_columns(settings, connection, {table: schemas[table] for table in schemas.keys() & there})
+    missing = sorted(schemas.keys() - there)
     if not missing:
         return
 
@@ -416,6 +418,43 @@ def ensure_tables(settings: Settings, connection: duckdb.DuckDBPyConnection) -> 
             tables=[f"{SCHEMA}.{table}" for table in missing],
             author="landing",
             message="make Bronze tables",
+        )
+
+
+def _add_columns(
+    settings: Settings,
+    connection: duckdb.DuckDBPyConnection,
+    schemas: Mapping[str, pa.Schema],
+) -> None:
+    """Give the tables of an older version the columns that came since: null in the rows it landed."""
+    there: dict[str, set[str]] = {table: set() for table in schemas}
+    for table, column in connection.execute(
+        "select table_name, column_name from duckdb_columns() "
+        f"where database_name = '{lake.LAKE}' and schema_name = '{SCHEMA}'"
+    ).fetchall():
+        there.setdefault(table, set()).add(column)
+    added = {
+        table: [column for column in schema if column.name not in there[table]]
+        for table, schema in schemas.items()
+    }
+
+    def add(connection: duckdb.DuckDBPyConnection) -> None:
+        for table, columns in added.items():
+            for column in columns:
+                connection.execute(
+                    f'alter table {_named(table)} add column if not exists "{column.name}" '
+                    f"{_sql_type(column.type)}"
+                )
+
+    # In a transaction of its own: rows written in the same one would not be found by the new column.
+    if any(added.values()):
+        lake.write(
+            settings,
+            connection,
+            add,
+            tables=[f"{SCHEMA}.{table}" for table, columns in added.items() if columns],
+            author="landing",
+            message="add columns to Bronze tables",
         )
 
 

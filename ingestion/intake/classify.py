@@ -11,17 +11,14 @@ import importlib
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO, Final, Literal, Protocol, runtime_checkable
 
-import zstandard
-
 from ingestion.intake import layouts
 from ingestion.intake.layouts import Layout
-from ingestion.sources.streams import is_compressed
+from ingestion.sources import streams
 from lakehouse.errors import ConfigurationError
 
 FILE_TYPES: Final = (
@@ -124,7 +121,6 @@ _ARCHIVE_MAGIC: Final = (
     (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
     (b"Rar!\x1a\x07", "RAR"),
 )
-_GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
@@ -211,14 +207,15 @@ def _has_elements(head: bytes, order: Literal["little", "big"]) -> bool:
 
 
 def _classify_text(name: str, head: bytes, open: Callable[[], BinaryIO]) -> Classification:
-    compressed = is_compressed(head)
+    compressed = streams.is_compressed(head)
     if compressed:
-        unpacked = _decompressed_head(head)
-        if unpacked is None:
-            return _not_readable("corrupt_archive", "The compressed content cannot be read.")
-        if not unpacked:
+        with open() as file:
+            inner, cut = streams.beginning(file, HEAD_BYTES)
+        if not inner and cut is not None:
+            note = "The compressed content is damaged, or cut off near its beginning."
+            return _not_readable("corrupt_archive", note)
+        if not inner:
             return _not_readable("empty_file", "The compressed file has no content.")
-        inner = unpacked
         if _classify_binary(inner, lambda: io.BytesIO(inner)):
             return _not_readable(
                 "unsupported_compression", "A compressed binary file: unpack it and drop it again."
@@ -241,29 +238,6 @@ def _classify_text(name: str, head: bytes, open: Callable[[], BinaryIO]) -> Clas
         or _classify_table(stem, text, whole=whole)
         or _classify_prose(stem, stripped)
     )
-
-
-def _decompressed_head(head: bytes) -> bytes | None:
-    """The first bytes behind gzip or zstd, bounded; None where they are damaged."""
-    try:
-        if head.startswith(_GZIP):
-            inflating = zlib.decompressobj(wbits=31)
-            content = inflating.decompress(head, HEAD_BYTES)
-            return content if content or inflating.eof else None
-        with zstandard.ZstdDecompressor().stream_reader(
-            io.BytesIO(head), read_across_frames=True
-        ) as reader:
-            content = reader.read(HEAD_BYTES)
-        return content if content or _is_empty_zstd(head) else None
-    except (zlib.error, zstandard.ZstdError):
-        return None
-
-
-def _is_empty_zstd(head: bytes) -> bool:
-    """Whether a frame that gave nothing is complete (and not cut off before its first block)."""
-    inflating = zstandard.ZstdDecompressor().decompressobj()
-    inflating.decompress(head)
-    return inflating.eof
 
 
 _BOMS: Final = (
@@ -292,9 +266,11 @@ def _decoded(head: bytes) -> str | None:
 
 
 def _stem(name: str) -> PurePosixPath:
-    """The name without the ending of its compression, in small letters."""
+    """The name without the endings of its compression, in small letters."""
     path = PurePosixPath(name.lower())
-    return path.with_suffix("") if path.suffix in (".gz", ".zst") else path
+    while path.suffix in (".gz", ".bgz", ".z", ".zz", ".zst", ".zstd"):
+        path = path.with_suffix("")
+    return path
 
 
 def _classify_xml(text: str) -> Classification:
@@ -311,7 +287,9 @@ def _classify_xml(text: str) -> Classification:
 
 # JSON -----------------------------------------------------------------------------------------
 
-_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]')
+#: A string (to the end of the head, where its end is not in it) or a mark. Possessive quantifiers:
+#: nothing is tried twice, so a text full of escaped quotes costs no more than any other.
+_TOKEN: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+|[{}\[\]:,]', re.DOTALL)
 _LINE_OF_JSON: Final = re.compile(r"^\{[ \t]*\"", re.MULTILINE)
 _RESOURCE_LINE: Final = re.compile(r'^\{.*"resourceType"\s*:', re.MULTILINE)
 _TIDEPOOL: Final = frozenset({"uploadId", "deviceTime", "deviceId"})
@@ -466,7 +444,7 @@ def _is_table(rows: Sequence[Sequence[str]]) -> bool:
 
 def layout_of(head: bytes, file_type: str) -> tuple[Layout | None, str]:
     """The layout of a table that is known to be of ``file_type``; else None and why."""
-    inner = _decompressed_head(head) if is_compressed(head) else head
+    inner, _ = streams.beginning(io.BytesIO(head), HEAD_BYTES)
     text = _decoded(inner) if inner else None
     if text is None:
         return None, "A table was expected, but this is no text."

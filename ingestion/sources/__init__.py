@@ -35,6 +35,7 @@ class Reason(StrEnum):
     MALFORMED_JSON = "malformed_json"
     NULL_ENTRY = "null_entry"
     ENTRY_WITHOUT_RESOURCE = "entry_without_resource"
+    DOUBLED_KEY = "doubled_key"
     WRONG_SHAPE = "wrong_shape"
     INVALID_VALUE = "invalid_value"
     MISSING_RESOURCE_TYPE = "missing_resource_type"

@@ -4,7 +4,8 @@ A bundle is decoded once, with each resource left as raw bytes; each resource is
 into what identifies it (:mod:`ingestion.sources.fhir_shapes`). No other Python object is built.
 What a FHIR server does with a transaction (https://hl7.org/fhir/R4/http.html#trules) is done here:
 a resource without id takes it from its entry's fullUrl, references to a fullUrl that is not the
-resource's id are rewritten, and a DELETE request is a row without a resource.
+resource's id are rewritten, a DELETE request is a row without a resource, and what a condition names
+(``ifNoneExist``, ``PUT Type?query``) has the same id wherever that condition comes again.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from __future__ import annotations
 import io
 import itertools
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Final
@@ -32,13 +34,17 @@ from ingestion.sources import (
     Reason,
     Rejected,
     StagedFile,
+    fhir_identity,
     json_scan,
     streams,
 )
+from ingestion.sources.doubled_keys import Screen
+from ingestion.sources.fhir_references import Rewrites, with_logical_references
 from ingestion.sources.fhir_shapes import (
+    LOGICAL_REFERENCES,
     OTHER_VERSION_TYPES,
-    R4_TYPES,
     RESOURCE,
+    SUBSETTED,
     Meta,
     Resource,
     is_date,
@@ -52,11 +58,14 @@ SCHEMA: Final = pa.schema(
     [
         pa.field("source_file", pa.string(), nullable=False),
         pa.field("source_position", pa.int64(), nullable=False),
+        pa.field("sequence", pa.int64()),
         pa.field("resource_type", pa.string(), nullable=False),
         pa.field("resource_id", pa.string(), nullable=False),
         pa.field("version_id", pa.string()),
         pa.field("last_updated", pa.string()),
         pa.field("request_method", pa.string()),
+        pa.field("condition", pa.string()),
+        pa.field("is_subset", pa.bool_()),
         pa.field("conditional_references", pa.list_(pa.string())),
         pa.field("resource", pa.large_string()),
     ]
@@ -85,22 +94,33 @@ _BOM: Final = b"\xef\xbb\xbf"
 _WIDE_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 _BLANK: Final = b" \t\r\n"
 _TAKEN_METHODS: Final = frozenset({"POST", "PUT", None})
-#: References, and elements of type url: an attachment may name a Binary of its bundle.
-_URN_REFERENCE: Final = re.compile(rb'("(?:reference|url)"\s*:\s*")(urn:[^"\\]+)"')
 _BEFORE_REFERENCE: Final = re.compile(rb'"reference"\s*:\s*\Z')
 _NUL_ESCAPE: Final = rb"\u0000"
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _CONDITIONAL: Final = re.compile(r"[A-Z][A-Za-z]+\?[^=]+=.+", re.DOTALL)
-_ETAG_VERSION: Final = re.compile(r'(?:W/)?"?([^"]+)"?')
-_LOCATION: Final = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?/?")
+#: What a search that asks for parts of resources says in its own link (search.html#summary).
+_PARTIAL_SEARCH: Final = re.compile(rb"[?&](?:_elements=|_summary=(?:true|text|count))")
+
+#: The sequence of a row: the document or line it is in, the place of its request among those of its
+#: transaction, its place in the bundle.
+_CONTAINER_BIT: Final = 34
+_REQUEST_BIT: Final = 32
+_LAST_PLACE: Final = (1 << _REQUEST_BIT) - 1
+#: The order in which a server does the requests of a transaction, whatever their order in the
+#: bundle: https://hl7.org/fhir/R4/http.html#trules.
+_REQUEST_ORDER: Final = {"DELETE": 0, "POST": 1, "PUT": 2, None: 2}
+_IN_REQUEST_ORDER: Final = frozenset({b'"transaction"', b'"batch"'})
 
 
-class Request(Struct, gc=False):
+class Request(Struct, gc=False, rename={"if_none_exist": "ifNoneExist"}):
     method: str | None = None
     url: str | None = None
+    if_none_exist: str | None = None
 
 
 class Response(Struct, gc=False, rename={"last_modified": "lastModified"}):
+    status: str | None = None
+    location: str | None = None
     etag: str | None = None
     last_modified: str | None = None
 
@@ -117,6 +137,8 @@ class Document(Struct, rename={"resource_type": "resourceType"}):
 
     resource_type: Raw = Raw()
     type: Raw = Raw()
+    meta: Raw = Raw()
+    link: Raw = Raw()
     entry: list[Entry] | None = None
 
 
@@ -125,6 +147,8 @@ class LooseDocument(Struct, rename={"resource_type": "resourceType"}):
 
     resource_type: Raw = Raw()
     type: Raw = Raw()
+    meta: Raw = Raw()
+    link: Raw = Raw()
     entry: Raw = Raw()
 
 
@@ -141,16 +165,52 @@ _TEXT: Final = msgspec.json.Decoder(str)
 
 
 @dataclass(slots=True)
+class _Bundle:
+    """What a bundle says of its entries, and where its rows are in the sequence of its file."""
+
+    type: bytes = b""
+    #: Its resources are not whole: the result of a search for parts of them.
+    is_partial: bool = False
+    is_history: bool = field(init=False)
+    in_request_order: bool = field(init=False)
+    start: int = 0
+
+    def __post_init__(self) -> None:
+        self.is_history = self.type == b'"history"'
+        self.in_request_order = self.type in _IN_REQUEST_ORDER
+
+    def sequence(self, index: int, method: str | None) -> int:
+        """A number that is higher for what happened later. A history is newest first
+        (https://hl7.org/fhir/R4/http.html#history)."""
+        if self.in_request_order:
+            return self.start + (_REQUEST_ORDER.get(method, 2) << _REQUEST_BIT) + index
+        if self.is_history:
+            return self.start + _LAST_PLACE - index
+        return self.start + index
+
+
+def _described(document: Document | LooseDocument) -> _Bundle:
+    link = bytes(document.link)
+    is_partial = SUBSETTED.encode() in bytes(document.meta) or (
+        b'"self"' in link and _PARTIAL_SEARCH.search(link) is not None
+    )
+    return _Bundle(bytes(document.type), is_partial)
+
+
+@dataclass(slots=True)
 class _TypeRows:
     """Rows of one resource type, by column: lists of plain values cost the least to build."""
 
     files: list[str] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
+    sequences: list[int] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     versions: list[str | None] = field(default_factory=list)
     updated: list[str | None] = field(default_factory=list)
     methods: list[str | None] = field(default_factory=list)
-    conditions: list[list[str] | None] = field(default_factory=list)
+    named_by: dict[int, str] = field(default_factory=dict)
+    subsets: list[int] = field(default_factory=list)
+    conditional: list[list[str] | None] = field(default_factory=list)
     bodies: list[bytes | None] = field(default_factory=list)
     size: int = 0
 
@@ -167,16 +227,24 @@ class _Rows:
         resource_type: str,
         file: str,
         position: int,
+        sequence: int,
         resource_id: str,
         meta: Meta | None,
         method: str | None,
         body: bytes | None,
+        condition: str | None = None,
+        is_partial: bool = False,
     ) -> None:
         rows = self.by_type.get(resource_type)
         if rows is None:
             rows = self.by_type[resource_type] = _TypeRows()
         rows.files.append(file)
         rows.positions.append(position)
+        rows.sequences.append(sequence)
+        if condition is not None:
+            rows.named_by[len(rows.ids)] = condition
+        if is_partial or (meta is not None and meta.tag is not None and meta.is_subset()):
+            rows.subsets.append(len(rows.ids))
         rows.ids.append(resource_id)
         rows.versions.append(None if meta is None else meta.versionId)
         rows.updated.append(None if meta is None else meta.lastUpdated)
@@ -184,9 +252,9 @@ class _Rows:
         rows.bodies.append(body)
         size = _ROW_BYTES
         if body is None:
-            rows.conditions.append(None)
+            rows.conditional.append(None)
         else:
-            rows.conditions.append(_conditional_references(body) if b"?" in body else None)
+            rows.conditional.append(_conditional_references(body) if b"?" in body else None)
             size += len(body)
         rows.size += size
         self.held += size
@@ -219,23 +287,30 @@ class _Rows:
             of_type = self.by_type.pop(resource_type)
             self.held -= of_type.size
             names += itertools.repeat(resource_type, len(of_type.ids))
+            before = len(rows.ids)
+            rows.named_by |= {before + row: text for row, text in of_type.named_by.items()}
+            rows.subsets += [before + row for row in of_type.subsets]
             rows.files += of_type.files
             rows.positions += of_type.positions
+            rows.sequences += of_type.sequences
             rows.ids += of_type.ids
             rows.versions += of_type.versions
             rows.updated += of_type.updated
             rows.methods += of_type.methods
-            rows.conditions += of_type.conditions
+            rows.conditional += of_type.conditional
             rows.bodies += of_type.bodies
         arrays = [
             columns.texts(rows.files),
             columns.integers(rows.positions),
+            columns.integers(rows.sequences),
             columns.texts(names),
             columns.texts(rows.ids),
             columns.texts(rows.versions),
             columns.texts(rows.updated),
             columns.texts(rows.methods),
-            columns.text_lists(rows.conditions),
+            columns.sparse_texts(rows.named_by, len(rows.ids)),
+            columns.flags(rows.subsets, len(rows.ids)),
+            columns.text_lists(rows.conditional),
             columns.utf8(rows.bodies),
         ]
         return Batch(TABLE, pa.RecordBatch.from_arrays(arrays, schema=SCHEMA))
@@ -249,6 +324,8 @@ class _File:
     rows: _Rows
     accepted: int = 0
     quarantined: int = 0
+    #: Documents and lines so far.
+    containers: int = 0
     #: Whether all of the file is UTF-8, and whether a text may have U+0000: where that is known
     #: for the whole file, its resources need no look each.
     valid_utf8: bool = False
@@ -299,24 +376,72 @@ class FhirSource:
     sorted_by: Mapping[str, Sequence[str]] = {TABLE: ("resource_type",)}
 
     def read(self, store: ObjectStore, files: Sequence[StagedFile]) -> Iterator[Event]:
-        rows = _Rows()
-        for file, data in _contents(store, files):
-            reading = _File(file.path, rows)
-            if data is not None:
-                yield from _read(reading, _unpacked(data), file.file_type)
-            else:
-                with store.open(file.key) as opened:
-                    yield from _read(reading, partial(streams.blocks, opened), file.file_type)
-            yield from reading.end()
-        yield from rows.rest()
+        yield from _without_doubled_keys(_split(store, files))
+
+
+def _split(store: ObjectStore, files: Sequence[StagedFile]) -> Iterator[Event]:
+    rows = _Rows()
+    for file, data in _contents(store, files):
+        reading = _File(file.path, rows)
+        if data is not None:
+            yield from _read(reading, _unpacked(data), file.file_type)
+        else:
+            with store.open(file.key) as opened:
+                yield from _read(reading, partial(streams.blocks, opened), file.file_type)
+        yield from reading.end()
+    yield from rows.rest()
 
 
 def split(data: bytes, path: str, file_type: str = "fhir_bundle") -> Iterator[Event]:
     """The rows of one file that is held in memory already."""
-    reading = _File(path, _Rows())
-    yield from _read(reading, _unpacked(data), file_type)
-    yield from reading.end()
-    yield from reading.rows.rest()
+
+    def events() -> Iterator[Event]:
+        reading = _File(path, _Rows())
+        yield from _read(reading, _unpacked(data), file_type)
+        yield from reading.end()
+        yield from reading.rows.rest()
+
+    yield from _without_doubled_keys(events())
+
+
+def _without_doubled_keys(events: Iterator[Event]) -> Iterator[Event]:
+    """The same without resources that have a doubled key: they are rejected. What a file gave is known
+    when its last batch was looked through, so the ends of files come last."""
+    ends: dict[str, FileRead] = {}
+    lost: Counter[str] = Counter()
+    with closing(Screen()) as screen:
+        for event in events:
+            if isinstance(event, FileRead):
+                ends[event.path] = event
+            elif isinstance(event, Batch) and (doubled := screen.doubled(event.rows)):
+                for row in doubled:
+                    rejected = _doubled(event.rows, row)
+                    lost[rejected.path] += 1
+                    yield rejected
+                yield Batch(TABLE, _without(event.rows, doubled))
+            else:
+                yield event
+    for path, end in ends.items():
+        yield FileRead(path, end.arrived, end.accepted - lost[path], end.quarantined + lost[path])
+
+
+def _doubled(rows: pa.RecordBatch, row: int) -> Rejected:
+    path = rows.column("source_file")[row].as_py()
+    position = rows.column("source_position")[row].as_py()
+    size = len(rows.column("resource")[row].as_py())
+    detail = "An object of the resource has the same name twice: its value is not known."
+    return Rejected(path, f"record {position}", Reason.DOUBLED_KEY, detail, {"characters": size})
+
+
+def _without(rows: pa.RecordBatch, left_out: Sequence[int]) -> pa.RecordBatch:
+    starts = [0, *(row + 1 for row in left_out)]
+    ends = [*left_out, rows.num_rows]
+    kept = [rows.slice(a, b - a) for a, b in zip(starts, ends, strict=True) if b > a]
+    return (
+        pa.Table.from_batches(kept, schema=rows.schema).combine_chunks().to_batches()[0]
+        if kept
+        else rows.slice(0, 0)
+    )
 
 
 def _unpacked(data: bytes) -> Callable[[], Iterator[bytes]]:
@@ -373,7 +498,7 @@ def _read(
 ) -> Iterator[Event]:
     """One file, whatever is in it. ``open_blocks`` gives its content from the start each time."""
     try:
-        start = next((block for block in open_blocks() if block.strip(_BLANK)), b"")
+        start = next((block for block in open_blocks() if block and not block.isspace()), b"")
     except InputRejected as rejected:
         reading.reject(None, Reason(rejected.reason), _DAMAGED[Reason(rejected.reason)])
         return
@@ -421,6 +546,7 @@ def _read_lines(reading: _File, blocks: Iterator[bytes]) -> Iterator[Event]:
             if number == 1:
                 text = text.removeprefix(_BOM)
             if text:
+                reading.containers = number
                 _take_resource(reading, f"line {number}", number, text)
             if reading.rows.held > ROW_GROUP_BYTES:
                 yield from reading.flush()
@@ -501,7 +627,7 @@ def _take_document(
         _take_resource(reading, "resource", 0, text)
         return
     entries = enumerate(document.entry or ())
-    _take_entries(reading, entries, bytes(document.type), where, position)
+    _take_entries(reading, entries, _described(document), where, position)
 
 
 def _take_loose_document(reading: _File, text: bytes, where: str, position: int | None) -> None:
@@ -521,7 +647,7 @@ def _take_loose_document(reading: _File, text: bytes, where: str, position: int 
             reading.reject(f"{where}entry", Reason.WRONG_SHAPE, detail, len(entries))
         return
     good = _decoded_entries(reading, enumerate(map(bytes, _LIST.decode(entries))), where)
-    _take_entries(reading, good, bytes(document.type), where, position)
+    _take_entries(reading, good, _described(document), where, position)
 
 
 def _decoded_entries(
@@ -546,7 +672,7 @@ def _decoded_entries(
 def _take_entries(
     reading: _File,
     entries: Iterable[tuple[int, Entry]],
-    bundle_type: bytes,
+    bundle: _Bundle,
     where: str,
     position: int | None,
 ) -> None:
@@ -554,18 +680,23 @@ def _take_entries(
 
     References can be rewritten only when every fullUrl is known, hence the second loop.
     """
+    reading.containers += 1
+    bundle.start = reading.containers << _CONTAINER_BIT
     indexes: list[int] = []
     taken: list[Entry] = []
+    methods: list[str | None] = []
+    conditions: list[str | None] = []
     bodies: list[bytes] = []
     heads: list[Resource] = []
-    rewrites: dict[bytes, bytes] = {}
+    rewrites = Rewrites()
     decode = RESOURCE.decode
     looked_at = reading.valid_utf8 and not reading.has_nul
     for index, entry in entries:
         body = bytes(entry.resource)
-        if not body or body == b"null" or _method(entry) not in _TAKEN_METHODS:
+        method = _method(entry)
+        if not body or body == b"null" or method not in _TAKEN_METHODS:
             at = index if position is None else position
-            _take_request(reading, f"{where}entry[{index}]", at, entry)
+            _take_request(reading, f"{where}entry[{index}]", at, entry, bundle, index)
             continue
         try:
             head: Resource = decode(body)
@@ -574,23 +705,42 @@ def _take_entries(
             continue
         if not looked_at and not _has_clean_text(reading, f"{where}entry[{index}]", body):
             continue
-        if entry.full_url is not None:
-            _note_rewrite(rewrites, entry.full_url, head)
+        if LOGICAL_REFERENCES:
+            LOGICAL_REFERENCES.clear()
+            body = with_logical_references(body)
+        condition = _condition(entry, head)
+        if condition is not None or entry.full_url is not None:
+            rewrites.note(entry.full_url, type(head).__name__, head.id, condition)
         indexes.append(index)
         taken.append(entry)
+        methods.append(method)
+        conditions.append(condition)
         bodies.append(body)
         heads.append(head)
-    for index, entry, body, head in zip(indexes, taken, bodies, heads, strict=True):
-        at = index if position is None else position
-        _take(reading, f"{where}entry[{index}]", at, head, body, entry, rewrites)
-    _note_repetitions(reading, where, indexes, heads, bundle_type)
+    apply = rewrites.apply if rewrites.targets else None
+    for index, entry, method, condition, body, head in zip(
+        indexes, taken, methods, conditions, bodies, heads, strict=True
+    ):
+        _take(
+            reading,
+            f"{where}entry[{index}]",
+            index if position is None else position,
+            bundle.sequence(index, method),
+            head,
+            body if apply is None else apply(body),
+            entry,
+            method,
+            condition,
+            bundle.is_partial,
+        )
+    _note_repetitions(reading, where, indexes, heads, bundle)
 
 
 def _note_repetitions(
-    reading: _File, where: str, indexes: list[int], heads: list[Resource], bundle_type: bytes
+    reading: _File, where: str, indexes: list[int], heads: list[Resource], bundle: _Bundle
 ) -> None:
     """Say where a bundle has a resource twice; both are kept, and the last one counts."""
-    if bundle_type == b'"history"' or len({head.id for head in heads}) == len(heads):
+    if bundle.is_history or len({head.id for head in heads}) == len(heads):
         return
     seen: set[tuple[str, str | None, str | None]] = set()
     twice: list[int] = []
@@ -611,30 +761,38 @@ def _read_by_brackets(
 
     It is gone through twice: references may point forward to an entry that renames its target.
     """
-    rewrites: dict[bytes, bytes] = {}
+    rewrites = Rewrites()
     first_pass = _File(reading.path, reading.rows)
     scan = json_scan.Scan()
     try:
         for entry, _, _, body in _scanned(first_pass, open_blocks, scan):
             head = _decoded(first_pass, "", body) if body else None
-            if head is not None and entry.full_url is not None:
-                _note_rewrite(rewrites, entry.full_url, head)
+            if head is not None:
+                condition = _condition(entry, head)
+                rewrites.note(entry.full_url, type(head).__name__, head.id, condition)
     except _NotABundleError:
         return False
     except InputRejected:
         pass  # named in the second pass, at the same place
     if not scan.found_entries:
         return False
+    bundle = _Bundle(scan.bundle_type)
     scan = json_scan.Scan()
     complete = True
+    reading.containers += 1
+    bundle.start = reading.containers << _CONTAINER_BIT
     try:
         for entry, place, index, body in _scanned(reading, open_blocks, scan):
-            if not body or _method(entry) not in _TAKEN_METHODS:
-                _take_request(reading, place, index, entry)
+            method = _method(entry)
+            if not body or method not in _TAKEN_METHODS:
+                _take_request(reading, place, index, entry, bundle, index)
                 continue
             head = _decoded(reading, place, body)
             if head is not None:
-                _take(reading, place, index, head, body, entry, rewrites)
+                text = rewrites.apply(_with_logical_references(body))
+                sequence = bundle.sequence(index, method)
+                condition = _condition(entry, head)
+                _take(reading, place, index, sequence, head, text, entry, method, condition)
             if reading.rows.held > ROW_GROUP_BYTES:
                 yield from reading.flush()
     except InputRejected as rejected:
@@ -724,21 +882,34 @@ def _has_clean_text(reading: _File, place: str, body: bytes) -> bool:
     return True
 
 
+def _with_logical_references(body: bytes) -> bytes:
+    """The resource decoded last, with references that name their target by identifier written out."""
+    if not LOGICAL_REFERENCES:
+        return body
+    LOGICAL_REFERENCES.clear()
+    return with_logical_references(body)
+
+
 def _take_resource(reading: _File, place: str, position: int, text: bytes) -> None:
     """A resource that is no entry of a bundle."""
     head = _decoded(reading, place, text)
     if head is not None:
-        _take(reading, place, position, head, text.strip(_BLANK), None, None)
+        body = _with_logical_references(text.strip(_BLANK))
+        sequence = reading.containers << _CONTAINER_BIT
+        _take(reading, place, position, sequence, head, body)
 
 
 def _take(
     reading: _File,
     place: str,
     position: int,
+    sequence: int,
     head: Resource,
     body: bytes,
-    entry: Entry | None,
-    rewrites: dict[bytes, bytes] | None,
+    entry: Entry | None = None,
+    method: str | None = None,
+    condition: str | None = None,
+    is_partial: bool = False,
 ) -> None:
     """Add the row of one resource, or the rows of a bundle inside a bundle or a line."""
     resource_type = type(head).__name__
@@ -748,21 +919,47 @@ def _take(
         else:
             _take_document(reading, body, where=f"{place} ", position=position)
         return
+    meta = head.meta
+    if entry is not None and entry.response is not None:
+        meta = _as_answered(meta, entry)
     resource_id = head.id
-    if not resource_id:
-        resource_id = _id_in_url(entry.full_url) if entry is not None else None
+    if condition is not None:
+        resource_id = fhir_identity.id_of_condition(condition)
+        if head.id is not None:
+            body = json_scan.without_key(body, b"id")
+    elif not resource_id:
+        resource_id = fhir_identity.id_of_full_url(entry.full_url) if entry is not None else None
         if resource_id is None:
             detail = "Neither the resource nor a fullUrl has an id."
             reading.reject(place, Reason.MISSING_ID, detail, len(body))
             return
+    if not fhir_identity.is_id(resource_id):
+        reading.reject(place, Reason.INVALID_VALUE, _NO_ID, len(body))
+        return
+    if resource_id is not head.id:
         # As a server would store it. JSON readers take the first of two equal keys, so this also
         # stands before an "id": null.
+        if head.id is None or condition is None:
+            body = json_scan.without_key(body, b"id")
         body = b'{"id":' + msgspec.json.encode(resource_id) + b"," + body.lstrip(_BLANK)[1:]
-    if rewrites and b"urn:" in body:
-        body = _URN_REFERENCE.sub(lambda found: _rewritten(found, rewrites), body)
-    method = None if entry is None else _method(entry)
-    reading.rows.add(resource_type, reading.path, position, resource_id, head.meta, method, body)
+    reading.rows.add(
+        resource_type,
+        reading.path,
+        position,
+        sequence,
+        resource_id,
+        meta,
+        method,
+        body,
+        condition,
+        is_partial,
+    )
     reading.accepted += 1
+
+
+_NO_ID: Final = (
+    f"The id has more than {fhir_identity.MAX_ID} characters, or one that no URL can have."
+)
 
 
 def _method(entry: Entry) -> str | None:
@@ -772,53 +969,110 @@ def _method(entry: Entry) -> str | None:
     return request.method.upper()
 
 
-def _take_request(reading: _File, place: str, position: int, entry: Entry) -> None:
+def _condition(entry: Entry, head: Resource) -> str | None:
+    """What names the resource of a conditional create or update."""
+    request = entry.request
+    if request is None:
+        return None
+    query = request.if_none_exist
+    if query is None:
+        if request.url is None or "?" not in request.url or _method(entry) != "PUT":
+            return None
+        query = request.url
+    query = query.partition("?")[2] or query.partition("?")[0]
+    return fhir_identity.condition(type(head).__name__, query) if query else None
+
+
+def _as_answered(meta: Meta | None, entry: Entry) -> Meta | None:
+    """The version and time of a resource; where it lacks them, those of the server's response."""
+    version, updated = _version_and_time(entry, None)
+    if meta is None:
+        return Meta(versionId=version, lastUpdated=updated)
+    if meta.versionId is None or meta.lastUpdated is None:
+        return Meta(
+            versionId=meta.versionId or version,
+            lastUpdated=meta.lastUpdated or updated,
+            tag=meta.tag,
+        )
+    return meta
+
+
+def _version_and_time(
+    entry: Entry, location: fhir_identity.Location | None
+) -> tuple[str | None, str | None]:
+    """The version that a response made, and when; the version also as a URL names it."""
+    version = location.version if location is not None else None
+    updated = None
+    response = entry.response
+    if response is not None:
+        named = fhir_identity.located(response.location)
+        version = (
+            fhir_identity.version_of_etag(response.etag)
+            or (named.version if named is not None else None)
+            or version
+        )
+        updated = response.last_modified
+        if updated is not None and not is_date(updated):
+            updated = None
+    return version, updated
+
+
+#: What a server answers to a deletion.
+_DELETED_STATUS: Final = ("204", "410")
+
+
+def _take_request(
+    reading: _File,
+    place: str,
+    position: int,
+    entry: Entry,
+    bundle: _Bundle,
+    index: int,
+) -> None:
     """An entry without a resource to store: a DELETE, or something that cannot be taken."""
     method = _method(entry)
+    status = entry.response.status if entry.response is not None else None
+    if method is None and bundle.is_history and (status or "").startswith(_DELETED_STATUS):
+        method = "DELETE"
     if method in _TAKEN_METHODS:
         reading.reject(place, Reason.ENTRY_WITHOUT_RESOURCE, "The entry has no resource.")
         return
-    if method != "DELETE" or entry.request is None:
+    if method != "DELETE":
         detail = "Only POST, PUT and DELETE requests are taken."
         reading.reject(place, Reason.UNSUPPORTED_REQUEST, detail)
         return
-    url = entry.request.url or ""
-    found = None if "?" in url else _LOCATION.search(url)
-    if found is None or found[1] not in R4_TYPES:
+    url = entry.request.url if entry.request is not None else None
+    found = _deleted(entry, url)
+    if found is None:
         detail = "The DELETE does not name one resource as Type/id."
         reading.reject(place, Reason.UNSUPPORTED_REQUEST, detail)
         return
-    version = updated = None
-    if entry.response is not None:  # a history tells when the deletion was which version
-        etag = _ETAG_VERSION.fullmatch(entry.response.etag or "")
-        version = etag[1] if etag else None
-        updated = entry.response.last_modified
-        if updated is not None and not is_date(updated):
-            updated = None
+    version, updated = _version_and_time(entry, found)
     meta = Meta(versionId=version, lastUpdated=updated)
-    reading.rows.add(found[1], reading.path, position, found[2], meta, "DELETE", None)
+    sequence = bundle.sequence(index, "DELETE")
+    reading.rows.add(
+        found.resource_type,
+        reading.path,
+        position,
+        sequence,
+        found.resource_id,
+        meta,
+        "DELETE",
+        None,
+    )
     reading.accepted += 1
 
 
-def _id_in_url(url: str | None) -> str | None:
-    """The id in a fullUrl: of ``urn:uuid:X`` it is X, of ``…/Type/X`` it is X."""
-    if not url:
-        return None
-    if url.startswith("urn:"):
-        return url.rpartition(":")[2] or None
-    found = _LOCATION.search(url)
-    return found[2] if found and found[1] in R4_TYPES else None
-
-
-def _note_rewrite(rewrites: dict[bytes, bytes], full_url: str, head: Resource) -> None:
-    """Where a fullUrl is a urn that is not the id, references to it must name the resource."""
-    if head.id and full_url.startswith("urn:") and not full_url.endswith(f":{head.id}"):
-        rewrites[full_url.lower().encode()] = f"{type(head).__name__}/{head.id}".encode()
-
-
-def _rewritten(found: re.Match[bytes], rewrites: dict[bytes, bytes]) -> bytes:
-    target = rewrites.get(found[2].lower())
-    return found[1] + target + b'"' if target is not None else found[0]
+def _deleted(entry: Entry, url: str | None) -> fhir_identity.Location | None:
+    """What a DELETE entry names: by its URL, its fullUrl or the location in the response."""
+    if url is not None and "?" in url:
+        return None  # a search, which may name several
+    location = entry.response.location if entry.response is not None else None
+    for candidate in (url, entry.full_url, location):
+        found = fhir_identity.located(candidate)
+        if found is not None:
+            return found
+    return None
 
 
 def _conditional_references(body: bytes) -> list[str] | None:

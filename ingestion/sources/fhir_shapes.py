@@ -29,8 +29,14 @@ _DATE_TIME: Final = re.compile(
     r"(?:Z|[+-](?:0\d|1[0-4]):[0-5]\d)?)?|\d{4}(?:-(?:0[1-9]|1[0-2]))?)\Z"
 )
 _NOT_A_DATE: Final = "Not a date that exists"
+_OTHER_VERSION: Final = "Another version of FHIR"
 _OTHER_VERSION_PROFILE: Final = re.compile(
-    r"//hl7\.org/fhir/(?:DSTU2|STU3|R5|R6|1\.0|3\.0|5\.0|6\.0)/|//fhir\.org/guides/argonaut/",
+    # guides that keep their versions in folders: hl7.org, fhir.hl7.org.uk, fhir.nhs.uk, …
+    r"//[^/?#]+/(?:[^?#|]*/)?(?:DSTU-?2|STU-?3|R5|R6|1\.0|3\.0|5\.0|6\.0)(?:\.\d+)?/"
+    # a core profile with the version of the specification
+    r"|//hl7\.org/fhir/StructureDefinition/[^/|]+\|(?:0|1|3|5|6)\."
+    # guides of DSTU2
+    r"|//fhir\.org/guides/argonaut/|//hl7\.org/fhir/us/daf/",
     re.IGNORECASE,
 )
 _PROFILES_KEPT: Final = 10_000
@@ -68,7 +74,7 @@ _r4_profiles: set[str] = set()
 
 def _check_profile(url: str) -> None:
     if _OTHER_VERSION_PROFILE.search(url):
-        raise ValueError("Another version's profile")
+        raise ValueError(_OTHER_VERSION)
     if len(_r4_profiles) < _PROFILES_KEPT:
         _r4_profiles.add(url)
 
@@ -80,8 +86,22 @@ class Object(Struct, gc=False):
 Objects = list[Object] | None
 
 
+#: Not empty where the resource decoded last has a reference with an identifier; its reader clears it.
+LOGICAL_REFERENCES: Final[list[bool]] = []
+
+
+class LogicalReference(Struct, gc=False):
+    """``Reference.identifier``: https://hl7.org/fhir/R4/references.html#logical."""
+
+    value: Text = None
+
+    def __post_init__(self) -> None:
+        LOGICAL_REFERENCES.append(True)
+
+
 class Reference(Struct, gc=False):
     reference: Text = None
+    identifier: LogicalReference | None = None
 
 
 class CodeableConcept(Struct, gc=False):
@@ -102,10 +122,32 @@ class Quantity(Struct, gc=False):
     value: float | None = None
 
 
+#: The tag of a resource of which only parts were asked for
+#: (https://hl7.org/fhir/R4/search.html#summary).
+SUBSETTED: Final = "SUBSETTED"
+_SUBSETTED_SYSTEM: Final = re.compile(
+    r"https?://terminology\.hl7\.org/CodeSystem/v3-ObservationValue"
+    r"|https?://hl7\.org/fhir/v3/ObservationValue"
+)
+
+
+class Tag(Struct, gc=False):
+    system: Text = None
+    code: Text = None
+
+
 class Meta(Struct, gc=False):
     versionId: Text = None  # noqa: N815 - FHIR's own names
     lastUpdated: Text = None  # noqa: N815
     profile: list[str] | None = None
+    tag: list[Tag] | None = None
+
+    def is_subset(self) -> bool:
+        return any(
+            tag.code == SUBSETTED
+            and (tag.system is None or _SUBSETTED_SYSTEM.fullmatch(tag.system) is not None)
+            for tag in self.tag or ()
+        )
 
     def __post_init__(self) -> None:
         if self.lastUpdated not in _dates:
@@ -127,6 +169,18 @@ class Identified(Resource):
     identifier: Objects = None
 
 
+class Definition(Resource):
+    """A resource that says for which version of FHIR it is."""
+
+    fhirVersion: str | list[str] | None = None  # noqa: N815
+
+    def __post_init__(self) -> None:
+        written = self.fhirVersion
+        versions = [written] if isinstance(written, str) else written or []
+        if versions and not any(version.startswith(("4.0", "4.1", "4.3")) for version in versions):
+            raise ValueError(_OTHER_VERSION)
+
+
 class Patient(Resource):
     identifier: Objects = None
     name: Objects = None
@@ -145,6 +199,11 @@ class Patient(Resource):
             _check_dates("birthDate deceasedDateTime", self.birthDate, self.deceasedDateTime)
 
 
+class Participant(Struct, gc=False):
+    individual: Reference | None = None
+    actor: OtherVersion = None
+
+
 class Encounter(Resource, rename={"class_": "class"}):
     identifier: Objects = None
     status: Text = None
@@ -153,11 +212,18 @@ class Encounter(Resource, rename={"class_": "class"}):
     subject: Reference | None = None
     period: Period | None = None
     reasonCode: list[CodeableConcept] | None = None  # noqa: N815
-    participant: Objects = None
+    participant: list[Participant] | None = None
     serviceProvider: Reference | None = None  # noqa: N815
     reason: OtherVersion = None
     patient: OtherVersion = None
     actualPeriod: OtherVersion = None  # noqa: N815
+    incomingReferral: OtherVersion = None  # noqa: N815
+    indication: OtherVersion = None
+    fulfills: OtherVersion = None
+    admission: OtherVersion = None
+    plannedStartDate: OtherVersion = None  # noqa: N815
+    subjectStatus: OtherVersion = None  # noqa: N815
+    virtualService: OtherVersion = None  # noqa: N815
 
 
 class Condition(Resource):
@@ -176,6 +242,8 @@ class Condition(Resource):
     patient: OtherVersion = None
     assertedDate: OtherVersion = None  # noqa: N815
     dateRecorded: OtherVersion = None  # noqa: N815
+    notes: OtherVersion = None
+    participant: OtherVersion = None
 
     def __post_init__(self) -> None:
         if not _dates.issuperset((self.onsetDateTime, self.abatementDateTime, self.recordedDate)):
@@ -257,6 +325,11 @@ class Observation(Resource):
     component: list[Component] | None = None
     context: OtherVersion = None
     comments: OtherVersion = None
+    comment: OtherVersion = None
+    related: OtherVersion = None
+    valueAttachment: OtherVersion = None  # noqa: N815
+    triggeredBy: OtherVersion = None  # noqa: N815
+    instantiatesCanonical: OtherVersion = None  # noqa: N815
 
     def __post_init__(self) -> None:
         if not _dates.issuperset((self.effectiveDateTime, self.issued, self.valueDateTime)):
@@ -278,6 +351,12 @@ class Procedure(Resource):
     context: OtherVersion = None
     occurrenceDateTime: OtherVersion = None  # noqa: N815
     occurrencePeriod: OtherVersion = None  # noqa: N815
+    notPerformed: OtherVersion = None  # noqa: N815
+    notPerformedReason: OtherVersion = None  # noqa: N815
+    reasonNotPerformed: OtherVersion = None  # noqa: N815
+    definition: OtherVersion = None
+    notes: OtherVersion = None
+    reportedBoolean: OtherVersion = None  # noqa: N815
 
     def __post_init__(self) -> None:
         if not _dates.issuperset((self.performedDateTime,)):
@@ -301,6 +380,9 @@ class MedicationRequest(Resource):
     dispenseRequest: DispenseRequest | None = None  # noqa: N815
     context: OtherVersion = None
     medication: OtherVersion = None
+    definition: OtherVersion = None
+    reason: OtherVersion = None
+    effectiveDosePeriod: OtherVersion = None  # noqa: N815
 
     def __post_init__(self) -> None:
         if not _dates.issuperset((self.authoredOn,)):
@@ -311,6 +393,11 @@ class Medication(Resource):
     status: Text = None
     code: CodeableConcept | None = None
     form: CodeableConcept | None = None
+    isBrand: OtherVersion = None  # noqa: N815
+    product: OtherVersion = None
+    package: OtherVersion = None
+    doseForm: OtherVersion = None  # noqa: N815
+    marketingAuthorizationHolder: OtherVersion = None  # noqa: N815
 
 
 class AdministeredDosage(Struct, gc=False):
@@ -334,6 +421,12 @@ class MedicationAdministration(Resource):
     request: Reference | None = None
     dosage: AdministeredDosage | None = None
     medication: OtherVersion = None
+    notGiven: OtherVersion = None  # noqa: N815
+    wasNotGiven: OtherVersion = None  # noqa: N815
+    prescription: OtherVersion = None
+    patient: OtherVersion = None
+    encounter: OtherVersion = None
+    occurenceDateTime: OtherVersion = None  # noqa: N815 - so spelled in R5
 
     def __post_init__(self) -> None:
         if not _dates.issuperset((self.effectiveDateTime,)):
@@ -354,6 +447,9 @@ class MedicationDispense(Resource):
     whenHandedOver: Text = None  # noqa: N815
     dosageInstruction: Objects = None  # noqa: N815
     medication: OtherVersion = None
+    notDone: OtherVersion = None  # noqa: N815
+    notDoneReasonCodeableConcept: OtherVersion = None  # noqa: N815
+    notPerformedReason: OtherVersion = None  # noqa: N815
 
     def __post_init__(self) -> None:
         if not _dates.issuperset((self.whenPrepared, self.whenHandedOver)):
@@ -373,6 +469,11 @@ class MedicationStatement(Resource):
     reasonCode: list[CodeableConcept] | None = None  # noqa: N815
     dosage: Objects = None
     medication: OtherVersion = None
+    taken: OtherVersion = None
+    notTaken: OtherVersion = None  # noqa: N815
+    wasNotTaken: OtherVersion = None  # noqa: N815
+    patient: OtherVersion = None
+    adherence: OtherVersion = None
 
     def __post_init__(self) -> None:
         if not _dates.issuperset((self.effectiveDateTime, self.dateAsserted)):
@@ -425,6 +526,9 @@ class DocumentReference(Resource, rename={"class_": "class"}):
     context: DocumentContext | None = None
     indexed: OtherVersion = None
     class_: OtherVersion = None
+    attester: OtherVersion = None
+    modality: OtherVersion = None
+    facilityType: OtherVersion = None  # noqa: N815
 
     def __post_init__(self) -> None:
         if not _dates.issuperset((self.date,)):
@@ -445,6 +549,11 @@ class DiagnosticReport(Resource):
     presentedForm: Objects = None  # noqa: N815
     context: OtherVersion = None
     codedDiagnosis: OtherVersion = None  # noqa: N815
+    image: OtherVersion = None
+    request: OtherVersion = None
+    supportingInfo: OtherVersion = None  # noqa: N815
+    composition: OtherVersion = None
+    note: OtherVersion = None
 
     def __post_init__(self) -> None:
         if not _dates.issuperset((self.effectiveDateTime, self.issued)):
@@ -463,10 +572,82 @@ class ImagingStudy(Resource):
     series: Objects = None
     patient: OtherVersion = None
     uid: OtherVersion = None
+    accession: OtherVersion = None
+    availability: OtherVersion = None
+    modalityList: OtherVersion = None  # noqa: N815
 
     def __post_init__(self) -> None:
         if not _dates.issuperset((self.started,)):
             _check_dates("started", self.started)
+
+
+class AllergyIntolerance(Resource):
+    clinicalStatus: CodeableConcept | None = None  # noqa: N815
+    verificationStatus: CodeableConcept | None = None  # noqa: N815
+    patient: Reference | None = None
+    encounter: Reference | None = None
+    assertedDate: OtherVersion = None  # noqa: N815
+    substance: OtherVersion = None
+    status: OtherVersion = None
+    participant: OtherVersion = None
+
+
+class CarePlan(Resource):
+    subject: Reference | None = None
+    encounter: Reference | None = None
+    context: OtherVersion = None
+    definition: OtherVersion = None
+    participant: OtherVersion = None
+
+
+class Claim(Resource):
+    patient: Reference | None = None
+    employmentImpacted: OtherVersion = None  # noqa: N815
+    hospitalization: OtherVersion = None
+    information: OtherVersion = None
+    organization: OtherVersion = None
+    ruleset: OtherVersion = None
+
+
+class Coverage(Resource):
+    beneficiary: Reference | None = None
+    grouping: OtherVersion = None
+    sequence: OtherVersion = None
+    issuer: OtherVersion = None
+
+
+class ExplanationOfBenefit(Resource):
+    patient: Reference | None = None
+    claim: Reference | None = None
+    employmentImpacted: OtherVersion = None  # noqa: N815
+    hospitalization: OtherVersion = None
+    information: OtherVersion = None
+    organization: OtherVersion = None
+    totalCost: OtherVersion = None  # noqa: N815
+    ruleset: OtherVersion = None
+
+
+class Immunization(Resource):
+    patient: Reference | None = None
+    encounter: Reference | None = None
+    date: OtherVersion = None
+    notGiven: OtherVersion = None  # noqa: N815
+    wasNotGiven: OtherVersion = None  # noqa: N815
+    explanation: OtherVersion = None
+    vaccinationProtocol: OtherVersion = None  # noqa: N815
+    administeredProduct: OtherVersion = None  # noqa: N815
+
+
+class Device(Identified):
+    patient: Reference | None = None
+    udi: OtherVersion = None
+    model: OtherVersion = None
+    name: OtherVersion = None
+
+
+class Practitioner(Identified):
+    practitionerRole: OtherVersion = None  # noqa: N815
+    role: OtherVersion = None
 
 
 _SHAPES: Final[dict[str, type[Resource]]] = {
@@ -486,8 +667,22 @@ _SHAPES: Final[dict[str, type[Resource]]] = {
         DocumentReference,
         DiagnosticReport,
         ImagingStudy,
+        AllergyIntolerance,
+        CarePlan,
+        Claim,
+        Coverage,
+        ExplanationOfBenefit,
+        Immunization,
+        Device,
+        Practitioner,
     )
-} | dict.fromkeys(("Practitioner", "Organization", "Location", "Device"), Identified)
+}
+_SHAPES.update(
+    dict.fromkeys(("Organization", "Location", "PractitionerRole", "RelatedPerson"), Identified)
+)
+_SHAPES.update(
+    dict.fromkeys(("CapabilityStatement", "StructureDefinition", "ImplementationGuide"), Definition)
+)
 
 #: The resource types of R4, and those of R4B (4.3.0) that came on top.
 R4_TYPES: Final = frozenset(
@@ -719,10 +914,11 @@ _PLACE: Final = re.compile(r" - at `\$\.?(?P<path>[^`]*)`\Z")
 #: Shapes that are wrong in R4 because they are right in another version.
 _OTHER_VERSION_SHAPES: Final = re.compile(
     r"Expected `null`, got "
-    r"|Expected `object \| null`, got `str` - at `\$\.(?:clinicalStatus|class)`"
+    r"|Expected `object \| null`, got `str` - at `\$\.(?:clinicalStatus|verificationStatus|class)`"
     r"|Expected `object \| null`, got `array` - at `\$\.(?:class|context)`"
-    r"|Expected `array \| null`, got `object` - at `\$\.context\.encounter`"
-    r"|Another version's profile"
+    r"|Expected `array \| null`, got `object` - at `\$\.(?:context\.encounter|category)`"
+    r"|Expected `object \| null`, got `str` - at `\$\.dispenseRequest"
+    rf"|{_OTHER_VERSION}"
 )
 _SHAPE: Final = re.compile(
     r"Expected `(?:[^`]*(?:object|array)[^`]*`, got|[^`]*`, got `(?:object|array))"

@@ -20,9 +20,12 @@ from lakehouse.errors import InputRejected
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+|[{}\[\]]', re.DOTALL)
 _ENTRY_KEY: Final = b'"entry"'
 _TYPE_KEY: Final = b'"resourceType"'
+_BUNDLE_TYPE_KEY: Final = b'"type"'
+_BUNDLE_TYPE: Final = re.compile(rb'\s*:\s*("[a-z-]*")')
 _BUNDLE: Final = re.compile(rb'\s*:\s*"Bundle"')
 _VALUE_START: Final = re.compile(rb"\s*:\s*\[")
 _GAP_STRIP: Final = b" \t\r\n"
+_MEMBER_END: Final = re.compile(rb'\s*:\s*(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"|null)\s*,?', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Scan:
     """What a scan found besides the elements; filled while :func:`elements` is consumed."""
 
     is_bundle: bool = False
+    bundle_type: bytes = b""  # as written, with its quotes
     found_entries: bool = False
     closed: bool = False
     cut_entry: bool = False  # the last element is not complete
@@ -72,11 +76,14 @@ def elements(source: Iterator[bytes], scan: Scan) -> Iterator[Element]:
                     break  # it goes on in the next block
                 if depth == 1 and not in_entries:
                     word = token.group()
-                    is_key = word in (_ENTRY_KEY, _TYPE_KEY)
+                    is_key = word in (_ENTRY_KEY, _TYPE_KEY, _BUNDLE_TYPE_KEY)
                     if is_key and token.end() + 64 > len(text) and not ended:
                         break  # what follows the key is not there yet
                     if word == _TYPE_KEY and _BUNDLE.match(text, token.end()):
                         scan.is_bundle = True
+                    elif word == _BUNDLE_TYPE_KEY:
+                        named = _BUNDLE_TYPE.match(text, token.end())
+                        scan.bundle_type = named[1] if named else scan.bundle_type
                     elif word == _ENTRY_KEY and _VALUE_START.match(text, token.end()):
                         in_entries = scan.found_entries = True
                         gap = -1
@@ -172,3 +179,33 @@ def _scalars(text: bytearray, begin: int, end: int, base: int) -> Iterator[tuple
         if stripped:
             yield base + offset, stripped, True
         offset += len(piece) + 1
+
+
+def end_of_value(text: bytes, start: int) -> int:
+    """Where the object or list that starts at ``start`` ends (the end of the text, if nowhere)."""
+    depth = 0
+    for token in _TOKEN.finditer(text, start):
+        kind = text[token.start()]
+        if kind != 0x22:
+            depth += 1 if kind in b"{[" else -1
+            if depth == 0:
+                return token.end()
+    return len(text)
+
+
+def without_key(text: bytes, key: bytes) -> bytes:
+    """The outermost object without one of its members, whose value is a string or null."""
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        kind = text[token.start()]
+        if kind == 0x22:
+            if depth == 1 and token.group() == b'"' + key + b'"':
+                member = _MEMBER_END.match(text, token.end())
+                if member is not None:
+                    before, after = text[: token.start()], text[member.end() :]
+                    if not member.group().endswith(b","):
+                        before = before.rstrip(_GAP_STRIP).removesuffix(b",")
+                    return before + after.lstrip(_GAP_STRIP)
+        else:
+            depth += 1 if kind in b"{[" else -1
+    return text

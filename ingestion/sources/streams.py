@@ -1,13 +1,15 @@
-"""Bytes of a file as a bounded stream: decompression (gzip, zstd) and lines.
+"""Bytes of a file as a bounded stream: decompression (gzip, zlib, zstd) and lines.
 
 What a damaged archive still gives comes first; then :class:`InputRejected` says what is wrong.
 """
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, Final, Protocol
+from enum import Enum
+from typing import Any, BinaryIO, Final
 
 import zstandard
 
@@ -19,64 +21,105 @@ BLOCK_BYTES: Final = 4 * 1024 * 1024
 MAX_RECORD_BYTES: Final = 512 * 1024 * 1024
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
-#: A zstd file begins with a frame of data, or with one to skip (RFC 8878, 3.1.2), as pzstd writes.
+#: A zstd frame, and the sixteen of a frame that decoders skip, which may come first (RFC 8878,
+#: 3.1.2): pzstd and others keep sizes and indexes in such frames.
 ZSTD_MAGICS: Final = (
     b"\x28\xb5\x2f\xfd",
-    *(bytes([0x50 + number]) + b"\x2a\x4d\x18" for number in range(16)),
+    *(bytes([number]) + b"\x2a\x4d\x18" for number in range(0x50, 0x60)),
 )
+_MAGIC_BYTES: Final = 4
+#: Enough of a zlib stream to see that it is one: its magic alone may begin a text ("x^2 + …").
+_ZLIB_TRIAL_BYTES: Final = 512
 #: Small pieces of compressed input bound what one step can expand to: 8 KiB of zstd is at most
 #: 2,048 blocks of 128 KiB, and real data expands ten- to fiftyfold.
-_COMPRESSED_STEP: Final = 8 * 1024
+_ZSTD_STEP: Final = 8 * 1024
+_ZLIB_STEP: Final = 256 * 1024
+#: A file that somebody compressed again is unpacked so often.
+_PACKINGS: Final = 4
 
 
-class _Decompressor(Protocol):
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes: ...
-
-    def decompress(self, data: bytes, /) -> bytes: ...
+class _Packing(Enum):
+    GZIP = "gzip"
+    ZLIB = "zlib"
+    ZSTD = "zstd"
 
 
 def is_compressed(start: bytes) -> bool:
-    return start.startswith((_GZIP_MAGIC, *ZSTD_MAGICS))
+    """Whether content that begins with these bytes is compressed in a form that is read."""
+    return _packing(start) is not None
+
+
+def _packing(start: bytes) -> _Packing | None:
+    if start.startswith(_GZIP_MAGIC):
+        return _Packing.GZIP
+    if start.startswith(ZSTD_MAGICS):
+        return _Packing.ZSTD
+    if _is_zlib(start):
+        return _Packing.ZLIB
+    return None
+
+
+def _is_zlib(start: bytes) -> bool:
+    """A header of RFC 1950 (deflate, 32 KiB window, check bits), and content that inflates."""
+    if len(start) < 2 or start[0] != 0x78 or int.from_bytes(start[:2], "big") % 31:
+        return False
+    try:
+        zlib.decompressobj().decompress(start[:_ZLIB_TRIAL_BYTES])
+    except zlib.error:
+        return False
+    return True
 
 
 def blocks(file: BinaryIO) -> Iterator[bytes]:
-    """The content of ``file`` from its start, decompressed where its first bytes say gzip or zstd.
+    """The content of ``file`` from its start, decompressed as often as it was compressed.
 
     Raises :class:`InputRejected` (``truncated``, ``corrupt_archive``) after the last good block.
     """
     file.seek(0)
-    start = file.read(4)
-    file.seek(0)
-    if start.startswith(_GZIP_MAGIC):
-        yield from _decompressed(file, gzip=True)
-    elif start in ZSTD_MAGICS:
-        yield from _decompressed(file, gzip=False)
-    else:
-        while block := file.read(BLOCK_BYTES):
-            yield block
+    source: Iterator[bytes] = iter(lambda: file.read(BLOCK_BYTES), b"")
+    for _ in range(_PACKINGS):
+        start, source = _begun(source)
+        packing = _packing(start)
+        if packing is None:
+            break
+        source = _decompressed(source, packing)
+    yield from source
 
 
-def _decompressed(file: BinaryIO, *, gzip: bool) -> Iterator[bytes]:
+def _begun(source: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first bytes, as many as tell what they are, and the whole stream again."""
+    start = b""
+    try:
+        while len(start) < _MAGIC_BYTES:
+            start += next(source)
+    except StopIteration:
+        return start, iter((start,))
+    except InputRejected as rejected:
+        return start, _ends_with(rejected, start)
+    return start, itertools.chain((start,), source)
+
+
+def _ends_with(rejected: InputRejected, content: bytes) -> Iterator[bytes]:
+    yield content
+    raise rejected
+
+
+def _decompressed(source: Iterator[bytes], packing: _Packing) -> Iterator[bytes]:
     """Several members or frames one after the other are one stream, as for the command-line tools."""
-    step = BLOCK_BYTES // 16 if gzip else _COMPRESSED_STEP
-    decompressor = _new(gzip)
+    step = _ZSTD_STEP if packing is _Packing.ZSTD else _ZLIB_STEP
+    decompressor = _new(packing)
     begun = True
     pieces: list[bytes] = []
     gathered = 0
     try:
-        while data := file.read(step):
+        for data in _steps(source, step):
             while data:
                 if decompressor.eof:
-                    if gzip and not data.strip(b"\0"):
+                    if packing is _Packing.GZIP and not data.strip(b"\0"):
                         break  # zero padding after the last member
-                    decompressor = _new(gzip)
-                piece = decompressor.decompress(data)
+                    decompressor = _new(packing)
+                piece, data = _decompress(decompressor, data, packing)
                 begun = not decompressor.eof
-                data = decompressor.unused_data if decompressor.eof else b""
                 pieces.append(piece)
                 gathered += len(piece)
                 if gathered >= BLOCK_BYTES:
@@ -89,6 +132,9 @@ def _decompressed(file: BinaryIO, *, gzip: bool) -> Iterator[bytes]:
             reason=Reason.CORRUPT_ARCHIVE,
             hint="Compress the file again and send it again.",
         ) from None
+    except InputRejected:
+        yield b"".join(pieces)
+        raise
     yield b"".join(pieces)
     if begun:
         raise InputRejected(
@@ -98,10 +144,40 @@ def _decompressed(file: BinaryIO, *, gzip: bool) -> Iterator[bytes]:
         )
 
 
-def _new(gzip: bool) -> _Decompressor:
-    if gzip:
-        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    return zstandard.ZstdDecompressor().decompressobj()
+def _steps(source: Iterator[bytes], size: int) -> Iterator[bytes]:
+    for block in source:
+        for start in range(0, len(block), size):
+            yield block[start : start + size]
+
+
+def _new(packing: _Packing) -> Any:
+    if packing is _Packing.ZSTD:
+        return zstandard.ZstdDecompressor().decompressobj()
+    return zlib.decompressobj(wbits=zlib.MAX_WBITS | (16 if packing is _Packing.GZIP else 0))
+
+
+def _decompress(decompressor: Any, data: bytes, packing: _Packing) -> tuple[bytes, bytes]:
+    """What a piece of input gives, and the part of it that is still to be read."""
+    if packing is _Packing.ZSTD:
+        piece = decompressor.decompress(data)
+        return piece, decompressor.unused_data if decompressor.eof else b""
+    piece = decompressor.decompress(data, BLOCK_BYTES)
+    return piece, decompressor.unused_data if decompressor.eof else decompressor.unconsumed_tail
+
+
+def beginning(file: BinaryIO, limit: int) -> tuple[bytes, str | None]:
+    """The first ``limit`` bytes of the content, and why there are no more of them, where it is cut."""
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        for block in blocks(file):
+            pieces.append(block)
+            size += len(block)
+            if size >= limit:
+                break
+    except InputRejected as rejected:
+        return b"".join(pieces)[:limit], rejected.reason
+    return b"".join(pieces)[:limit], None
 
 
 def read_all(source: Iterator[bytes], limit: int | None = None) -> tuple[bytes, str | None]:

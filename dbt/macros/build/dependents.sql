@@ -23,6 +23,7 @@
         select
             bronze.resource_type,
             bronze.resource_id,
+            bronze.condition,
             bronze.submission_id,
             bronze.source_file,
             bronze.source_position,
@@ -44,10 +45,10 @@
         ingested_at
     from (
         select
-            * exclude (identifiers),
+            * exclude (identifiers, condition),
             unnest(
                 case
-                    when len(coalesce(identifiers, [])) = 0 then [null]
+                    when len(coalesce(identifiers, [])) = 0 then [null, condition]
                     else list_concat(
                         list_transform(
                             list_filter(identifiers, lambda i: i.value is not null),
@@ -57,7 +58,7 @@
                             list_filter(identifiers, lambda i: i.value is not null),
                             lambda i: resource_type || '?identifier=' || i.value
                         ),
-                        [null]
+                        [null, condition]
                     )
                 end
             ) as identifier_key

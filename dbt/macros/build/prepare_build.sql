@@ -144,9 +144,15 @@
 
 {#-
     The winning live row of each key, or of each key in `keys`; a key whose winner is a DELETE has
-    none. Highest version, then latest update, then latest arrival. A row that names no version (a
-    DELETE never does) takes the highest of the rows that arrived before it; the same for the time
-    of update. Most keys have one row: only the others are ranked, and the JSON text is not touched.
+    none. In this order, the first difference decides:
+    1. whole resources before parts of them (SUBSETTED): https://hl7.org/fhir/R4/search.html#summary;
+    2. the later `meta.lastUpdated`, as an instant: https://hl7.org/fhir/R4/resource.html#Meta;
+    3. the higher `meta.versionId`, where both are numbers: it is opaque otherwise;
+    4. the later arrival: submission, file, sequence in it (see ingestion/sources/fhir.py).
+    What a row does not say (a DELETE may say neither) it takes from the others: the time from those of
+    its version and before, else from those that arrived before it; the version from the latter. A
+    conditional create does nothing where the resource is there (http.html#ccreate).
+    Most keys have one row: only the others are ranked, and the JSON text is not touched.
 -#}
 {% macro winners(keys=none) -%}
     with live_row as (
@@ -155,10 +161,12 @@
             bronze.resource_id,
             bronze.submission_id,
             bronze.source_file,
-            bronze.source_position,
+            coalesce(bronze.sequence, bronze.source_position) as sequence,
             bronze.version_id,
             bronze.last_updated,
             bronze.request_method = 'DELETE' as is_deletion,
+            bronze.request_method = 'POST' and bronze.condition is not null as is_conditional_create,
+            coalesce(bronze.is_subset, false) as is_subset,
             bronze.conditional_references,
             bronze.rowid as bronze_row
         from {{ source('bronze', 'fhir_resource') }} as bronze
@@ -183,29 +191,56 @@
     ),
 
     several as (
-        select live_row.*
+        select
+            live_row.*,
+            case when regexp_full_match(version_id, '[0-9]+') then ltrim(version_id, '0') end as version_digits,
+            {{ instant('last_updated') }} as updated_at,
+            last_value(case when not is_conditional_create then coalesce(is_deletion, false) end ignore nulls)
+                over earlier as was_deleted,
+            count(*) filter (not is_conditional_create) over earlier as changes_before
         from live_row
         semi join (select resource_type, resource_id from per_key where row_count > 1) as repeated
             using (resource_type, resource_id)
+        window earlier as (
+            partition by resource_type, resource_id
+            order by submission_id, source_file, sequence, bronze_row
+            rows unbounded preceding
+        )
     ),
 
     effective as (
         select
             *,
-            coalesce(
-                {{ version_order('version_id') }},
-                max({{ version_order('version_id') }}) over earlier
-            ) as effective_version,
-            coalesce(
-                try_cast(last_updated as timestamptz),
-                max(try_cast(last_updated as timestamptz)) over earlier
-            ) as effective_update
+            {{ version_order('version_digits') }} as version_order,
+            row_number() over (
+                partition by resource_type, resource_id, changes_before, is_conditional_create
+                order by submission_id, source_file, sequence, bronze_row
+            ) as try_number
         from several
-        window earlier as (
-            partition by resource_type, resource_id
-            order by submission_id, source_file, source_position, bronze_row
-            rows unbounded preceding
-        )
+    ),
+
+    done as (
+        select
+            *,
+            coalesce(version_order, max(version_order) over earlier) as effective_version,
+            coalesce(
+                updated_at,
+                case when version_order is not null then max(updated_at) over versions_before end,
+                max(updated_at) over earlier
+            ) as effective_update
+        from effective
+        where not is_conditional_create or (try_number = 1 and coalesce(was_deleted, true))
+        window
+            earlier as (
+                partition by resource_type, resource_id
+                order by submission_id, source_file, sequence, bronze_row
+                rows unbounded preceding
+            ),
+            versions_before as (
+                partition by resource_type, resource_id
+                order by version_order asc nulls last
+                range between unbounded preceding and current row
+            )
     ),
 
     ranked as (
@@ -214,14 +249,15 @@
             row_number() over (
                 partition by resource_type, resource_id
                 order by
-                    effective_version desc nulls last,
+                    is_subset,
                     effective_update desc nulls last,
+                    effective_version desc nulls last,
                     submission_id desc,
                     source_file desc,
-                    source_position desc,
+                    sequence desc,
                     bronze_row desc
             ) as place
-        from effective
+        from done
     )
 
     select resource_type, resource_id, submission_id, bronze_row, conditional_references
@@ -234,11 +270,16 @@
 {%- endmacro %}
 
 
-{#- Text that sorts like the version: numbers by value, and after anything that is no number. -#}
-{% macro version_order(column) -%}
-    case
-        when regexp_full_match({{ column }}, '[0-9]+')
-            then '1' || lpad(ltrim({{ column }}, '0'), 64, '0')
-        else '0' || {{ column }}
-    end
+{#- Text that sorts like the number of these digits (without zeros before them): by length first. -#}
+{% macro version_order(digits) -%}
+    lpad(length({{ digits }})::varchar, 9, '0') || {{ digits }}
+{%- endmacro %}
+
+
+{#- A FHIR instant as such, to the microsecond; a leap second is the end of the second before it. -#}
+{% macro instant(text) -%}
+    coalesce(
+        try_cast({{ text }} as timestamptz),
+        try_cast(regexp_replace({{ text }}, '(T\d\d:\d\d):60(?:\.\d+)?', '\1:59.999999') as timestamptz)
+    )
 {%- endmacro %}

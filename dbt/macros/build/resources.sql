@@ -21,6 +21,32 @@
 
 
 {#-
+    The Observations inside winning resources of one type, with the owner's id: contained resources have
+    no life of their own (https://hl7.org/fhir/R4/references.html#contained) and no row in Silver. An
+    Observation and its components have the same elements for code and value.
+-#}
+{% macro contained_observations(resource_type) -%}
+    {%- set finding = '"code":{"coding":[{"code":"VARCHAR"}]},"valueQuantity":{"value":"DOUBLE"},"valueCodeableConcept":{"coding":[{"code":"VARCHAR","display":"VARCHAR"}],"text":"VARCHAR"},"valueString":"VARCHAR"' -%}
+    select resource_id, observation
+    from (
+        select
+            bronze.resource_id,
+            unnest(
+                from_json(
+                    json_extract(bronze.resource, '$.contained'),
+                    '[{"resourceType":"VARCHAR","id":"VARCHAR","status":"VARCHAR",{{ finding }},"component":[{ {{- finding -}} }]}]'
+                )
+            ) as observation
+        from {{ source('bronze', 'fhir_resource') }} as bronze
+        where
+            {{ is_winner([resource_type]) }}
+            and contains(bronze.resource, '"contained"')
+    )
+    where observation."resourceType" = 'Observation'
+{%- endmacro %}
+
+
+{#-
     The condition that a Bronze row (alias `bronze`) is a winner of one of these types. Where they
     come from few submissions it names them: files of other submissions are then not opened.
 -#}

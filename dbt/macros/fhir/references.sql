@@ -1,21 +1,23 @@
 {#-
-    The id that a reference's text stands for, or null. `text` is `Type/id`, `urn:uuid:id` (what the
-    landing left: an entry whose id is that UUID), absolute, `#contained` (the owner's id is put
-    before it) or conditional (`Type?identifier=…`: `conditional` is the alias of a join with
-    memory.scratch.conditional_reference). `types` may be several, separated by `|`.
+    The id that a reference's text stands for, or null. `text` is `Type/id`, `urn:uuid:id` or
+    `urn:oid:id` (what the landing left: an entry whose id is that UUID, in small letters, or OID),
+    absolute, with a version or not, `#contained` (the owner's id is put before it) or conditional
+    (`Type?identifier=…`: `conditional` is the alias of a join with memory.scratch.conditional_reference).
+    `types` may be several, separated by `|`. Ids are taken whole.
     https://hl7.org/fhir/R4/references.html
 -#}
 {% macro reference_id(text, types, conditional, owner) -%}
     case
         when {{ text }} is null then null
         {%- for type in types.split('|') %}
-        when starts_with({{ text }}, '{{ type }}/') and not contains({{ text }}[{{ type | length + 2 }}:], '/')
+        when starts_with({{ text }}, '{{ type }}/') and not regexp_matches({{ text }}[{{ type | length + 2 }}:], '[/?#|\s]|^$')
             then {{ text }}[{{ type | length + 2 }}:]
         {%- endfor %}
-        when starts_with({{ text }}, 'urn:uuid:') then {{ text }}[10:]
+        when starts_with({{ text }}, 'urn:uuid:') then lower({{ text }}[10:])
+        when starts_with({{ text }}, 'urn:oid:') then {{ text }}[9:]
         when starts_with({{ text }}, '#') then {{ owner }} || {{ text }}
         when contains({{ text }}, '?') then {{ (conditional ~ '.resource_id') if conditional else 'null' }}
-        else nullif(regexp_extract({{ text }}, '(?:^|/)(?:{{ types }})/([A-Za-z0-9.\-]{1,64})(?:/_history/.*)?$', 1), '')
+        else nullif(regexp_extract({{ text }}, '(?:^|/)(?:{{ types }})/([^/?#|\s]+)(?:/_history/[^/?#]*)?/?$', 1), '')
     end
 {%- endmacro %}
 

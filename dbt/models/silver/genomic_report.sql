@@ -3,7 +3,19 @@
 
 -- LOINC 53037-8 is the clinical significance of a variant; LA6668-3 pathogenic, LA26332-9 likely
 -- pathogenic. Where no result says so, the conclusion's words decide.
-with result as (
+with report as (
+    select
+        *,
+        len(result_references) as expected_results,
+        regexp_matches(lower(conclusion), '\bpathogenic\b')
+        and not regexp_matches(
+            lower(conclusion),
+            '\b(no|not|without|absence of|negative for|non)\b[^.;]*\bpathogenic\b|\bnon-?pathogenic\b'
+        ) as concludes_pathogenic
+    from {{ ref('stg_fhir__genomic_report') }}
+),
+
+result as (
     select
         link.resource_id as report_id,
         observation.observation_id,
@@ -16,11 +28,40 @@ with result as (
     where link.resource_type = 'DiagnosticReport' and link.target_type = 'Observation'
 ),
 
+-- Results inside the report itself, which it names by `#id`.
+contained_result as (
+    select report.report_id, held.observation
+    from ({{ contained_observations('DiagnosticReport') }}) as held
+    inner join report on held.resource_id = report.report_id
+    where
+        list_contains(report.result_references, '#' || held.observation.id)
+        and held.observation.status is distinct from 'entered-in-error'
+),
+
+contained_finding as (
+    select
+        report_id,
+        observation.code,
+        observation."valueCodeableConcept" as concept,
+        observation."valueString" as string
+    from contained_result
+    union all
+    select report_id, component.code, component."valueCodeableConcept", component."valueString"
+    from (select report_id, unnest(observation.component) as component from contained_result)
+),
+
 finding as (
     select report_id, code, value_code, value_text from result
     union all
     select report_id, component.code, component.value_code, component.value_text
     from (select report_id, unnest(components) as component from result)
+    union all
+    select
+        report_id,
+        unnest(list_transform(code.coding, lambda c: c.code)),
+        concept.coding[1].code,
+        coalesce(concept.coding[1].display, concept.text, string)
+    from contained_finding
 ),
 
 per_report as (
@@ -41,19 +82,13 @@ per_report as (
 ),
 
 found as (
-    select report_id, count(*) as result_count from result group by report_id
-),
-
-report as (
-    select
-        *,
-        len(result_references) as expected_results,
-        regexp_matches(lower(conclusion), '\bpathogenic\b')
-        and not regexp_matches(
-            lower(conclusion),
-            '\b(no|not|without|absence of|negative for|non)\b[^.;]*\bpathogenic\b|\bnon-?pathogenic\b'
-        ) as concludes_pathogenic
-    from {{ ref('stg_fhir__genomic_report') }}
+    select report_id, count(*) as result_count
+    from (
+        select report_id from result
+        union all
+        select report_id from contained_result
+    )
+    group by report_id
 )
 
 select

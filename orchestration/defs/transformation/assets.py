@@ -11,6 +11,7 @@ import dagster as dg
 import duckdb
 
 import quality
+from ingestion import landing
 from lakehouse import dbt_runner, lake
 from lakehouse.errors import BuildError, QualityError
 from lakehouse.metadata import builds
@@ -62,6 +63,8 @@ def silver(context: dg.AssetExecutionContext, platform: PlatformResource) -> Eve
     quality.warm_up()  # Great Expectations gets ready beside dbt
     opened = platform.open()
     full_refresh = context.run.tags.get(FULL_REFRESH_TAG) == "true"
+    with lake.connect(opened.settings) as connection:
+        landing.ensure_tables(opened.settings, connection)  # Bronze may be an older version's
     with lake.layer_lock(opened.settings, "silver"):
         build = builds.start_build(
             opened.engine, full_refresh=full_refresh, run_id=context.run_id, actor="dagster:silver"

@@ -27,11 +27,14 @@ FHIR_SCHEMA = pa.schema(
         ("source_file", pa.string()),
         ("source_position", pa.int64()),
         ("ingested_at", pa.timestamp("us", tz="UTC")),
+        ("sequence", pa.int64()),
         ("resource_type", pa.string()),
         ("resource_id", pa.string()),
         ("version_id", pa.string()),
         ("last_updated", pa.string()),
         ("request_method", pa.string()),
+        ("condition", pa.string()),
+        ("is_subset", pa.bool_()),
         ("conditional_references", pa.list_(pa.string())),
         ("resource", pa.string()),
     ]
@@ -72,6 +75,12 @@ class Arrival:
     version: str | None = None
     updated: str | None = None
     deleted: bool = False
+    #: What a condition says that it names; with ``created`` it is a conditional create.
+    condition: str | None = None
+    created: bool = False
+    subset: bool = False
+    #: In the bundle it came in, later entries are older (a history).
+    history: bool = False
 
 
 @dataclass
@@ -118,7 +127,10 @@ class Silver:
                 "resource_id": arrival.content["id"],
                 "version_id": arrival.version,
                 "last_updated": arrival.updated,
-                "request_method": "DELETE" if arrival.deleted else "PUT",
+                "sequence": (1 << 32) - position if arrival.history else position,
+                "request_method": "DELETE" if arrival.deleted else _method(arrival),
+                "condition": arrival.condition,
+                "is_subset": arrival.subset,
                 "conditional_references": _conditional(arrival),
                 "resource": None if arrival.deleted else json.dumps(arrival.content),
             }
@@ -207,6 +219,10 @@ def open_silver(settings: Settings, engine: sa.Engine) -> Silver:
     silver = Silver(settings, engine, lake.connect(settings))
     silver.reset()
     return silver
+
+
+def _method(arrival: Arrival) -> str:
+    return "POST" if arrival.created else "PUT"
 
 
 def _conditional(arrival: Arrival) -> list[str] | None:

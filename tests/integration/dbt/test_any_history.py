@@ -13,7 +13,7 @@ from tests.integration.dbt.bronze import Arrival, Silver
 NPI = "http://hl7.org/fhir/sid/us-npi"
 _LOINC = "http://loinc.org"
 _TEXTS = ("# Subjective\nwell\n# Plan\nnone", "a short note")
-_VERSIONS = st.sampled_from([None, "1", "2", "10"])
+_VERSIONS = st.sampled_from([None, "1", "2", "10", "f47ac10b-58cc", "MTcwMA"])
 _UPDATED = st.sampled_from(
     [None, "2026-01-01T00:00:00Z", "2026-01-01T00:30:00+01:00", "2026-02-01T00:00:00Z"]
 )
@@ -122,8 +122,17 @@ _RESOURCES = st.one_of(
     ),
     _resource("AllergyIntolerance", "a", patient=_SUBJECT),
 )
+_SELDOM = st.sampled_from([False, False, False, True])
 _ARRIVALS = st.builds(
-    Arrival, _RESOURCES, _VERSIONS, _UPDATED, st.sampled_from([False, False, False, True])
+    Arrival,
+    _RESOURCES,
+    _VERSIONS,
+    _UPDATED,
+    deleted=_SELDOM,
+    condition=st.sampled_from([None, None, f"Patient?identifier={NPI}|7"]),
+    created=_SELDOM,
+    subset=_SELDOM,
+    history=_SELDOM,
 )
 _DICOM = st.fixed_dictionaries(
     {

@@ -57,6 +57,19 @@ def test_a_submission_becomes_rows_with_their_provenance(
     assert (submission_ids, moments) == ([submission], 1)
 
 
+def test_a_table_of_an_older_version_gets_the_columns_that_came_since(
+    stage: Stage, landing: Land, con: duckdb.DuckDBPyConnection
+) -> None:
+    landing(stage({"a.json": bundle(patient("p1"))}))
+    for column in ("sequence", "condition", "is_subset"):
+        con.execute(f"alter table lake.bronze.fhir_resource drop column {column}")
+    landing(stage({"b.json": bundle(patient("p2"), patient("p3"))}))
+    assert rows(
+        con,
+        "select resource_id, is_subset from bronze.fhir_resource order by resource_id",
+    ) == [("p1", None), ("p2", False), ("p3", False)]
+
+
 def test_the_commit_names_who_ran_it_and_for_what(
     stage: Stage, landing: Land, con: duckdb.DuckDBPyConnection
 ) -> None:

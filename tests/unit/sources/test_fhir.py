@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import zstandard
 
-from ingestion.sources import fhir, streams
+from ingestion.sources import doubled_keys, fhir, streams
 from ingestion.sources.fhir import FhirSource
 from ingestion.sources.fhir_shapes import OTHER_VERSION_TYPES, R4_TYPES
 from sql_on_fhir import definitions
@@ -281,3 +282,261 @@ def test_the_list_of_resource_types_is_that_of_the_specification() -> None:
     assert not OTHER_VERSION_TYPES & R4_TYPES
     assert not {name for name in OTHER_VERSION_TYPES if definitions.is_resource(name)}
     assert not specified & abstract
+
+
+def test_compressed_files_are_read_however_they_were_put_together(reader: Reader) -> None:
+    lines = [json.dumps(resource("Patient", f"p{number}")).encode() + b"\n" for number in range(4)]
+    text = b"".join(lines)
+    skippable = b"\x5e\x2a\x4d\x18" + (3).to_bytes(4, "little") + b"any"
+    cut = len(lines[0]) + 9  # in the middle of a line
+    compress = zstandard.compress
+    packed = {
+        "gzip in gzip": gzip.compress(gzip.compress(text)),
+        "zlib": zlib.compress(text),
+        "zlib streams": zlib.compress(text[:cut]) + zlib.compress(text[cut:]),
+        "gzip in zstd": compress(gzip.compress(text)),
+        "skippable first": skippable + compress(text),
+        "skippable everywhere": skippable.join(
+            [b"", compress(text[:cut]), compress(text[cut:]), b""]
+        ),
+        "empty frames": compress(b"") + compress(text) + compress(b""),
+        "empty members": gzip.compress(b"") + gzip.compress(text) + gzip.compress(b""),
+    }
+    for name, data in packed.items():
+        outcome = read(reader, data, f"{name}.ndjson")
+        assert outcome.ids == [f"Patient/p{number}" for number in range(4)], name
+        cut_off = read(reader, data[:-12], f"cut {name}.ndjson")
+        assert cut_off.refused, name
+        assert {reason for _, reason in cut_off.refused} <= {"truncated", "corrupt_archive"}, name
+
+
+def test_a_deletion_counts_in_every_form(reader: Reader) -> None:
+    deleted: dict[str, Any] = {"request": {"method": "DELETE", "url": "Patient/p1"}}
+    forms: dict[str, tuple[dict[str, Any], str | None, str | None]] = {
+        "bare": (deleted, None, None),
+        "with base": (
+            {"request": {"method": "delete", "url": "https://a.org/r4/Patient/p1"}},
+            None,
+            None,
+        ),
+        "with version": (
+            {"request": {"method": "DELETE", "url": "Patient/p1/_history/3"}},
+            "3",
+            None,
+        ),
+        "full url": (
+            {"fullUrl": "https://a.org/Patient/p1", "request": {"method": "DELETE"}},
+            None,
+            None,
+        ),
+        "type as url": (
+            {
+                "fullUrl": "https://a.org/Patient/p1",
+                "request": {"method": "DELETE", "url": "Patient"},
+            },
+            None,
+            None,
+        ),
+        "location": (
+            deleted | {"response": {"location": "https://a.org/Patient/p1/_history/4"}},
+            "4",
+            None,
+        ),
+        "etag": (
+            deleted | {"response": {"etag": 'W/"abc"', "lastModified": "2024-01-01"}},
+            "abc",
+            "2024-01-01",
+        ),
+        "status": (
+            {"fullUrl": "https://a.org/Patient/p1", "response": {"status": "410 Gone"}},
+            None,
+            None,
+        ),
+    }
+    for name, (entry, version, updated) in forms.items():
+        [row] = read(reader, bundle(entry, type_="history"), f"{name}.json").rows
+        found = (row["resource_type"], row["resource_id"], row["version_id"], row["last_updated"])
+        assert found == ("Patient", "p1", version, updated), name
+        assert row["request_method"] == "DELETE"
+        assert row["resource"] is None
+
+
+def _in_sequence(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["resource_id"] for row in sorted(rows, key=lambda row: row["sequence"])]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_sequence_is_that_of_the_bundles_kind(
+    reader: Reader, streamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if streamed:
+        monkeypatch.setattr(fhir, "WHOLE_DOCUMENT_BYTES", 10)
+    entries = [
+        {"resource": resource("Basic", "put"), "request": {"method": "PUT", "url": "Basic/put"}},
+        {"resource": resource("Basic", "post"), "request": {"method": "POST", "url": "Basic"}},
+        {"request": {"method": "DELETE", "url": "Basic/delete"}},
+    ]
+    expected = {
+        "transaction": ["delete", "post", "put"],
+        "batch": ["delete", "post", "put"],
+        "history": ["delete", "post", "put"],
+        "collection": ["put", "post", "delete"],
+    }
+    for type_, ids in expected.items():
+        assert (
+            _in_sequence(read(reader, bundle(*entries, type_=type_), f"{type_}.json").rows) == ids
+        )
+    lines = b"\n".join(bundle(*reversed(entries), type_="history") for _ in range(2))
+    rows = read(reader, lines, "x.ndjson").rows
+    assert _in_sequence(rows) == ["put", "post", "delete"] * 2
+
+
+def test_what_a_condition_names_has_one_id_in_every_entry_file_and_drop(reader: Reader) -> None:
+    def day(number: int, given: dict[str, str]) -> bytes:
+        patient, encounter = f"urn:uuid:{number}a", f"urn:uuid:{number}b"
+        return bundle(
+            {
+                "fullUrl": encounter,
+                "resource": resource("Encounter", None, subject={"reference": patient}),
+                "request": {"method": "POST", "url": "Encounter", "ifNoneExist": "identifier=v|1"},
+            },
+            {
+                "fullUrl": patient,
+                "resource": {"resourceType": "Patient", "gender": "female"} | given,
+                "request": {"method": "PUT", "url": "https://a.org/Patient?identifier=m%7C7"},
+            },
+            {"resource": resource("Basic", "b", subject={"reference": "Patient/mine"})},
+        )
+
+    first = read(reader, day(1, {}), "1.json").rows
+    second = read(reader, day(2, {"id": "mine"}), "2.json").rows
+    assert [row["resource_id"] for row in first] == [row["resource_id"] for row in second]
+    assert [row["condition"] for row in first] == [
+        "Encounter?identifier=v|1",
+        "Patient?identifier=m|7",
+        None,
+    ]
+    for rows in (first, second):
+        bodies = [json.loads(row["resource"]) for row in rows]
+        assert bodies[0]["subject"] == {"reference": f"Patient/{rows[1]['resource_id']}"}
+        assert [body["id"] for body in bodies] == [row["resource_id"] for row in rows]
+    assert json.loads(second[2]["resource"])["subject"] == {
+        "reference": f"Patient/{second[1]['resource_id']}"
+    }
+
+
+def test_ids_are_taken_whole_or_not_at_all(reader: Reader) -> None:
+    long = "e" + "A1b.-" * 17 + "xY"  # 88 characters, as Epic writes them
+    entries = [
+        {"resource": resource("Patient", long)},
+        {"fullUrl": f"https://a.org/Patient/{long}x", "resource": resource("Patient", None)},
+        {"request": {"method": "DELETE", "url": f"https://a.org/Patient/{long}y"}},
+        {"resource": resource("Patient", "a" * 256)},
+        {"resource": resource("Patient", "a/b")},
+        {"request": {"method": "DELETE", "url": "Patient/" + "a" * 256}},
+    ]
+    outcome = read(reader, bundle(*entries))
+    assert [row["resource_id"] for row in outcome.rows] == [long, f"{long}x", f"{long}y"]
+    assert [reason for _, reason in outcome.refused] == [
+        "unsupported_request",
+        "invalid_value",
+        "invalid_value",
+    ]
+
+
+def test_parts_of_resources_are_marked(reader: Reader) -> None:
+    tag = {
+        "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
+        "code": "SUBSETTED",
+    }
+    other = {"system": "http://example.org/tags", "code": "SUBSETTED"}
+    entries = [
+        {"resource": resource("Patient", "part", meta={"tag": [other, tag]})},
+        {"resource": resource("Patient", "whole", meta={"tag": [other]})},
+    ]
+    assert [row["is_subset"] for row in read(reader, bundle(*entries), "a.json").rows] == [
+        True,
+        False,
+    ]
+    for query, partial in (
+        ("_elements=id", True),
+        ("_summary=true", True),
+        ("_summary=false", False),
+    ):
+        link = [{"relation": "self", "url": f"https://a.org/Patient?active=true&{query}"}]
+        data = bundle({"resource": resource("Patient", "p")}, type_="searchset", link=link)
+        assert read(reader, data, f"{query}.json").rows[0]["is_subset"] is partial
+
+
+def test_a_resource_with_a_doubled_key_costs_only_itself(reader: Reader) -> None:
+    good = json.dumps(resource("Patient", "good", name=[{"family": "a"}, {"family": "b"}]))
+    doubled = [
+        '{"resourceType":"Patient","id":"a","gender":"male","id":"b"}',
+        '{"resourceType":"Patient","id":"c","name":[{"family":"x"},{"family":"y","family":"z"}]}',
+        r'{"resourceType":"Patient","id":"d","gender":"male","g\u0065nder":"female"}',
+    ]
+    outcome = read(reader, "\n".join([good, *doubled, good]).encode(), "x.ndjson")
+    assert outcome.ids == ["Patient/good", "Patient/good"]
+    assert outcome.refused == [
+        ("record 2", "doubled_key"),
+        ("record 3", "doubled_key"),
+        ("record 4", "doubled_key"),
+    ]
+
+
+def test_of_a_large_input_all_is_looked_through_once_a_doubled_key_was_found(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doubled_keys, "LOOKED_THROUGH_BYTES", 100)
+    monkeypatch.setattr(doubled_keys, "_FEW_BYTES", 0)
+    lines = [f'{{"resourceType":"Basic","id":"b{number}","x":1,"x":2}}' for number in range(300)]
+    outcome = read(reader, "\n".join(lines).encode(), "x.ndjson")
+    assert outcome.rows == []
+    assert outcome.files["x.ndjson"].quarantined == 300
+
+
+def test_references_are_written_so_that_they_mean_the_same_anywhere(reader: Reader) -> None:
+    outcome = read(
+        reader,
+        bundle(
+            {
+                "fullUrl": "https://a.org/fhir/Patient/17",
+                "resource": resource("Patient", "seventeen"),
+            },
+            {"fullUrl": "urn:oid:1.2.3", "resource": resource("Encounter", "e")},
+            {
+                "fullUrl": "https://a.org/fhir/Observation/1",
+                "resource": resource(
+                    "Observation",
+                    "1",
+                    subject={
+                        "reference": "https:\\/\\/a.org\\/fhir\\/Patient\\/17/_history/2".replace(
+                            "\\", ""
+                        )
+                    },
+                    encounter={"reference": "urn:oid:1.2.3"},
+                    performer=[
+                        {"reference": "Patient/17"},
+                        {"reference": "https://b.org/Patient/17"},
+                    ],
+                ),
+            },
+            {
+                "resource": resource(
+                    "AllergyIntolerance",
+                    "2",
+                    patient={"identifier": {"system": "urn:mrn", "value": "A 7"}, "display": "x"},
+                )
+            },
+        ),
+    )
+    bodies = {row["resource_id"]: json.loads(row["resource"]) for row in outcome.rows}
+    assert bodies["1"]["subject"]["reference"] == "Patient/seventeen"
+    assert bodies["1"]["encounter"]["reference"] == "Encounter/e"
+    assert [one["reference"] for one in bodies["1"]["performer"]] == [
+        "Patient/seventeen",
+        "https://b.org/Patient/17",
+    ]
+    assert bodies["2"]["patient"]["reference"] == "Patient?identifier=urn:mrn|A%207"
+    [row] = [row for row in outcome.rows if row["resource_id"] == "2"]
+    assert row["conditional_references"] == ["Patient?identifier=urn:mrn|A 7"]

@@ -6,11 +6,13 @@ import gzip
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 import zstandard
 
-from ingestion.sources import fhir, streams
+from ingestion.sources import fhir, fhir_shapes, streams
 from ingestion.sources.fhir import FhirSource
+from sql_on_fhir import definitions
 
 if TYPE_CHECKING:
     from tests.unit.sources.conftest import Outcome, Reader
@@ -152,6 +154,40 @@ WRONG = {
         {"resourceType": "Observation", "context": {"reference": "Encounter/1"}},
         "fhir_version",
     ),
+    "profile of a national guide for STU3": (
+        {
+            "resourceType": "Patient",
+            "meta": {"profile": ["https://fhir.example.org.uk/STU3/StructureDefinition/P-1"]},
+        },
+        "fhir_version",
+    ),
+    "core profile of STU3": (
+        {
+            "resourceType": "Patient",
+            "meta": {"profile": ["http://hl7.org/fhir/StructureDefinition/Patient|3.0.1"]},
+        },
+        "fhir_version",
+    ),
+    "version of DSTU2": (
+        {"resourceType": "StructureDefinition", "fhirVersion": "1.0.2"},
+        "fhir_version",
+    ),
+    "not given in STU3": ({"resourceType": "Immunization", "notGiven": False}, "fhir_version"),
+    "comment of STU3": ({"resourceType": "Observation", "comment": "x"}, "fhir_version"),
+    "verification of STU3": (
+        {"resourceType": "AllergyIntolerance", "verificationStatus": "confirmed"},
+        "fhir_version",
+    ),
+    "taken of STU3": ({"resourceType": "MedicationStatement", "taken": "y"}, "fhir_version"),
+    "patient of DSTU2": (
+        {"resourceType": "MedicationAdministration", "patient": {"reference": "Patient/1"}},
+        "fhir_version",
+    ),
+    "admission of R5": ({"resourceType": "Encounter", "admission": {}}, "fhir_version"),
+    "actor of R5": (
+        {"resourceType": "Encounter", "participant": [{"actor": {"reference": "P/1"}}]},
+        "fhir_version",
+    ),
     "class of DSTU2": ({"resourceType": "Encounter", "class": "ambulatory"}, "fhir_version"),
     "class of R5": ({"resourceType": "Encounter", "class": [{}]}, "fhir_version"),
     "medication of R5": (
@@ -159,6 +195,16 @@ WRONG = {
         "fhir_version",
     ),
 }
+
+
+def test_no_element_of_r4_is_taken_for_one_of_another_version() -> None:
+    for shape in fhir_shapes._SHAPES.values():
+        for field in msgspec.structs.fields(shape):
+            known = definitions.element(shape.__name__, field.encode_name.removesuffix("_"))
+            choice = definitions.typed_choice(shape.__name__, field.encode_name)
+            if field.type is type(None):
+                assert known is None or known.is_choice, (shape.__name__, field.name)
+                assert choice is None, (shape.__name__, field.name)
 
 
 @pytest.mark.parametrize("case", WRONG)
