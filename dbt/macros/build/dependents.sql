@@ -323,6 +323,8 @@
     {% endset %}
     {% for dependents in [takers, same_notes, parts] %}
         {% if touch_more(dependents) %}
+            {#- What was touched now may name others by identifiers that nobody asked for before. -#}
+            {% do resolve_references() %}
             {% do run_query('create or replace table memory.scratch.current_link as ' ~ links()) %}
         {% endif %}
     {% endfor %}
