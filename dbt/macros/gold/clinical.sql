@@ -39,10 +39,31 @@
 {%- endmacro %}
 
 
-{#- Hours between two instants as written; null where either is none or they are the wrong way round. -#}
+{#-
+    Hours between two instants as written; null where either is none or has no time of day, or they are
+    the wrong way round.
+-#}
 {% macro length_hours(started_at, ended_at) -%}
     case
+        when length({{ started_at }}) <= 10 or length({{ ended_at }}) <= 10 then null
         when try_cast({{ ended_at }} as timestamptz) >= try_cast({{ started_at }} as timestamptz)
             then date_diff('second', try_cast({{ started_at }} as timestamptz), try_cast({{ ended_at }} as timestamptz)) / 3600
     end
+{%- endmacro %}
+
+
+{#-
+    Aggregate: members as a list in the order of their instants (a FHIR date or time as written), then of
+    their fields. Those without a time come first, those with a part of a date at its first instant.
+-#}
+{% macro in_order(written_at, member, condition='true') -%}
+    list_transform(
+        list_sort(
+            list({
+                'instant': coalesce({{ instant_of(written_at) }}, '-infinity'::timestamptz),
+                'member': {{ member }}
+            }) filter ({{ condition }})
+        ),
+        lambda timed: timed.member
+    )
 {%- endmacro %}

@@ -10,8 +10,9 @@
 {%- endmacro %}
 
 
+{#- An age, those over 89 as 90; an unknown one stays unknown (`least` passes over null). -#}
 {% macro capped_age(age) -%}
-    least({{ age }}, 90)
+    case when {{ age }} >= 90 then 90 else {{ age }} end
 {%- endmacro %}
 
 
@@ -29,10 +30,4 @@
 
 {% macro stated(text) -%}
     coalesce(nullif(trim({{ text }}), ''), 'unknown')
-{%- endmacro %}
-
-
-{#- The display of a code. Text without a code is somebody's own words and stays out of the marts. -#}
-{% macro coded(code, display) -%}
-    case when {{ code }} is not null then {{ display }} end
 {%- endmacro %}

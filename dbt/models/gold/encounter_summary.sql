@@ -1,4 +1,4 @@
--- Grain: one row per Encounter in Silver.
+-- Grain: one row per Encounter that takes or took place.
 
 -- Everything is aggregated once per encounter (or joined once per patient) and then looked up. Lists
 -- are sorted when they are whole, by their first fields: ordered aggregates are four times slower. A list
@@ -12,12 +12,14 @@ with encounter as (
         ended_at,
         class_code,
         type_code,
+        type_system,
         type_display,
         status,
         reason_code,
+        reason_system,
         reason_display,
         provider_id
-    from {{ ref('encounter') }}
+    from {{ counted('encounter') }}
 ),
 
 dated as (
@@ -26,7 +28,8 @@ dated as (
 
 -- A condition is active from the day of its onset up to, not including, the day it abated; one that
 -- began and abated on a day is active on it. Without an onset the day it was recorded counts. One
--- that is over without a date is known to have been active on its first day only.
+-- that is over without a date is known to have been active on its first day only. One without any date
+-- belongs to the encounter that it names.
 condition_span as (
     select
         *,
@@ -38,29 +41,21 @@ condition_span as (
         select
             condition_id,
             patient_id,
+            encounter_id,
             code,
             code_system,
             display,
             clinical_status,
+            verification_status,
             onset_at,
             abatement_at,
             {{ first_day('coalesce(onset_at, recorded_at)') }} as first_day
-        from {{ ref('condition') }}
+        from {{ counted('condition') }}
     )
 ),
 
-active_condition as (
-    select
-        dated.encounter_id,
-        list_sort(list({
-            'onset_at': span.onset_at,
-            'condition_id': span.condition_id,
-            'code': span.code,
-            'code_system': span.code_system,
-            'display': span.display,
-            'clinical_status': span.clinical_status,
-            'abatement_at': span.abatement_at
-        })) as conditions
+condition_on as (
+    select dated.encounter_id, span.* exclude (encounter_id)
     from dated
     inner join condition_span as span
         on
@@ -71,16 +66,39 @@ active_condition as (
                 or dated.encounter_date < span.abated_on
                 or dated.encounter_date = span.first_day
             )
-    group by dated.encounter_id
+    union all
+    select encounter_id, * exclude (encounter_id)
+    from condition_span
+    where first_day is null and encounter_id is not null
+),
+
+active_condition as (
+    select
+        encounter_id,
+        {{ in_order('onset_at', "{
+            'onset_at': onset_at,
+            'condition_id': condition_id,
+            'code': code,
+            'code_system': code_system,
+            'display': display,
+            'clinical_status': clinical_status,
+            'verification_status': verification_status,
+            'abatement_at': abatement_at
+        }") }} as conditions
+    from condition_on
+    group by encounter_id
 ),
 
 -- A medication is active from the day it was written to the last day of its dispense validity; else
--- to the day on which a later request for the same code stops it; else, where it was stopped,
--- completed or cancelled on a day that nobody wrote down, on its first day only; else still.
+-- to the day on which a later request for the same medication stops it; else, where it was stopped or
+-- completed on a day that nobody wrote down, on its first day only; else still. The same medication is the
+-- same code of one system, or, where there is none, the same text. A request without a date belongs to
+-- the encounter that it names.
 request as (
     select
         medication_request_id,
         patient_id,
+        encounter_id,
         code,
         code_system,
         display,
@@ -88,13 +106,16 @@ request as (
         authored_at,
         ended_at,
         dosage_text,
+        case
+            when code is not null then coalesce(code_system, '') || '|' || code
+            else coalesce(
+                'text:' || lower(trim(regexp_replace(display, '\s+', ' ', 'g'))), 'id:' || medication_request_id
+            )
+        end as medication,
         {{ first_day('authored_at') }} as first_day,
         {{ last_day_of('ended_at') }} as valid_until,
-        status in ('stopped', 'completed', 'cancelled') as is_over
-    from {{ ref('medication_request') }}
-    where
-        coalesce(status, 'unknown') not in ('entered-in-error', 'draft')
-        and coalesce(intent, 'order') not in ('proposal', 'option')
+        coalesce(status in ('stopped', 'completed'), false) as is_over
+    from {{ counted('medication_request') }}
 ),
 
 medication_span as (
@@ -104,7 +125,7 @@ medication_span as (
             when valid_until is not null then valid_until
             when is_over then first_day
             else min(case when is_over then first_day end) over (
-                partition by patient_id, code
+                partition by patient_id, medication
                 order by first_day
                 range between interval 1 day following and unbounded following
             )
@@ -113,26 +134,35 @@ medication_span as (
     where first_day is not null
 ),
 
-active_medication as (
-    select
-        dated.encounter_id,
-        list_sort(list({
-            'authored_at': span.authored_at,
-            'medication_request_id': span.medication_request_id,
-            'code': span.code,
-            'code_system': span.code_system,
-            'display': span.display,
-            'status': span.status,
-            'ended_at': span.ended_at,
-            'dosage_text': span.dosage_text
-        })) as medications
+medication_on as (
+    select dated.encounter_id, span.* exclude (encounter_id)
     from dated
     inner join medication_span as span
         on
             dated.patient_id = span.patient_id
             and dated.encounter_date >= span.first_day
             and (span.last_day is null or dated.encounter_date <= span.last_day)
-    group by dated.encounter_id
+    union all
+    select encounter_id, * exclude (encounter_id), null
+    from request
+    where first_day is null and encounter_id is not null
+),
+
+active_medication as (
+    select
+        encounter_id,
+        {{ in_order('authored_at', "{
+            'authored_at': authored_at,
+            'medication_request_id': medication_request_id,
+            'code': code,
+            'code_system': code_system,
+            'display': display,
+            'status': status,
+            'ended_at': ended_at,
+            'dosage_text': dosage_text
+        }") }} as medications
+    from medication_on
+    group by encounter_id
 ),
 
 -- Values of an Observation and of its components (blood pressure) alike. What names no category is a
@@ -158,11 +188,10 @@ measured as (
         interpretation,
         effective_at,
         components
-    from {{ ref('observation') }}
+    from {{ counted('observation') }}
     where
         encounter_id is not null
         and (len(categories) = 0 or list_has_any(categories, ['vital-signs', 'laboratory']))
-        and coalesce(status, 'unknown') not in ('entered-in-error', 'cancelled')
 ),
 
 measurement as (
@@ -255,7 +284,7 @@ observed as (
 performed as (
     select
         encounter_id,
-        list_sort(list({
+        {{ in_order('started_at', "{
             'started_at': started_at,
             'procedure_id': procedure_id,
             'code': code,
@@ -263,9 +292,9 @@ performed as (
             'display': display,
             'status': status,
             'ended_at': ended_at
-        })) as procedures
-    from {{ ref('procedure') }}
-    where encounter_id is not null and coalesce(status, 'unknown') not in ('entered-in-error', 'not-done')
+        }") }} as procedures
+    from {{ counted('procedure') }}
+    where encounter_id is not null
     group by encounter_id
 ),
 
@@ -274,12 +303,12 @@ last_note as (
     select
         encounter_id,
         max({
-            'noted_at': coalesce(try_cast(noted_at as timestamptz), {{ first_day('noted_at') }}::timestamptz, '-infinity'),
+            'noted_at': coalesce({{ instant_of('noted_at') }}, '-infinity'::timestamptz),
             'note_id': note_id
         }) as newest,
         count(*) as note_count
-    from {{ ref('soap_note') }}
-    where encounter_id is not null and counts and note_text is not null
+    from {{ counted('soap_note') }}
+    where encounter_id is not null and note_text is not null
     group by encounter_id
 ),
 
@@ -298,7 +327,7 @@ noted as (
             'char_count': note.char_count,
             'word_count': note.word_count
         } as note
-    from {{ ref('soap_note') }} as note
+    from {{ counted('soap_note') }} as note
     inner join last_note
         on note.encounter_id = last_note.encounter_id and note.note_id = last_note.newest.note_id
 ),
@@ -306,7 +335,7 @@ noted as (
 imaged as (
     select
         encounter_id,
-        list_sort(list({
+        {{ in_order('started_at', "{
             'started_at': started_at,
             'study_id': study_id,
             'study_instance_uid': study_instance_uid,
@@ -317,24 +346,24 @@ imaged as (
             'instance_count': instance_count,
             'study_description': study_description,
             'dicom_extracted': dicom_extracted
-        })) as imaging
-    from {{ ref('imaging_study') }}
-    where encounter_id is not null and counts
+        }") }} as imaging
+    from {{ counted('imaging_study') }}
+    where encounter_id is not null
     group by encounter_id
 ),
 
 sequenced as (
     select
         encounter_id,
-        list_sort(list({
+        {{ in_order('reported_at', "{
             'reported_at': reported_at,
             'report_id': report_id,
             'panel_name': panel_name,
             'result_summary': result_summary,
             'has_pathogenic_variant': has_pathogenic_variant,
             'data_limitation': data_limitation
-        })) as genomics
-    from {{ ref('genomic_report') }}
+        }") }} as genomics
+    from {{ counted('genomic_report') }}
     where encounter_id is not null
     group by encounter_id
 ),
@@ -342,7 +371,7 @@ sequenced as (
 traced as (
     select
         encounter_id,
-        list_sort(list({
+        {{ in_order('reported_at', "{
             'reported_at': reported_at,
             'ecg_id': ecg_id,
             'conclusion': conclusion,
@@ -351,8 +380,8 @@ traced as (
             'pr_interval_ms': pr_interval_ms,
             'qrs_duration_ms': qrs_duration_ms,
             'has_waveform': has_waveform
-        })) as ecgs
-    from {{ ref('ecg_metadata') }}
+        }") }} as ecgs
+    from {{ counted('ecg_metadata') }}
     where encounter_id is not null
     group by encounter_id
 )
@@ -367,9 +396,11 @@ select
     encounter.ended_at as encounter_ended_at,
     encounter.class_code as encounter_class,
     encounter.type_code as encounter_type_code,
+    encounter.type_system as encounter_type_system,
     encounter.type_display as encounter_type_display,
     encounter.status as encounter_status,
     encounter.reason_code,
+    encounter.reason_system,
     encounter.reason_display,
     encounter.provider_id,
     {{ age_years('patient.birth_date', 'encounter.encounter_date') }} as age_years,
@@ -386,7 +417,7 @@ select
     list_concat(sequenced.genomics, []) as genomics,
     {{ silver_snapshot() }}::bigint as silver_snapshot_id
 from encounter
-left join {{ ref('patient') }} as patient on encounter.patient_id = patient.patient_id
+left join {{ counted('patient') }} as patient on encounter.patient_id = patient.patient_id
 left join active_condition on encounter.encounter_id = active_condition.encounter_id
 left join active_medication on encounter.encounter_id = active_medication.encounter_id
 left join observed on encounter.encounter_id = observed.encounter_id

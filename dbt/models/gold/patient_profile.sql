@@ -1,4 +1,4 @@
--- Grain: one row per Patient in Silver, as the marts may show it.
+-- Grain: one row per Patient whose record no other replaces, as the marts may show it.
 {{ config(materialized='ephemeral') }}
 
 -- Age is that at the patient's last encounter, so that it does not change by itself. Where too few
@@ -8,7 +8,7 @@ with last_encounter as (
         patient_id,
         max({{ local_date('started_at') }}) as last_date,
         count(*) as encounter_count
-    from {{ ref('encounter') }}
+    from {{ counted('encounter') }}
     group by patient_id
 ),
 
@@ -23,7 +23,7 @@ profile as (
         {{ stated('patient.state') }} as state,
         patient.deceased,
         coalesce(last_encounter.encounter_count, 0) as encounter_count
-    from {{ ref('patient') }} as patient
+    from {{ counted('patient') }} as patient
     left join last_encounter on patient.patient_id = last_encounter.patient_id
 )
 

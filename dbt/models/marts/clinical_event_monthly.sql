@@ -1,54 +1,71 @@
 -- Grain: one row per month, kind of event, code and code system.
+
+-- An event without a date of its own happened when the encounter did that it names.
 with event as (
-    select 'condition' as event_type, patient_id, coalesce(onset_at, recorded_at) as happened_at, code, code_system, display
-    from {{ ref('condition') }}
+    select
+        'condition' as event_type,
+        patient_id,
+        encounter_id,
+        coalesce(onset_at, recorded_at) as happened_at,
+        code,
+        code_system,
+        null as label
+    from {{ counted('condition') }}
     union all
-    select 'medication', patient_id, authored_at, code, code_system, display
-    from {{ ref('medication_request') }}
+    select 'medication', patient_id, encounter_id, authored_at, code, code_system, null
+    from {{ counted('medication_request') }}
     union all
-    select 'procedure', patient_id, started_at, code, code_system, display
-    from {{ ref('procedure') }}
+    select 'procedure', patient_id, encounter_id, coalesce(started_at, ended_at), code, code_system, null
+    from {{ counted('procedure') }}
     union all
-    select 'lab', patient_id, effective_at, code, code_system, display
-    from {{ ref('observation') }}
+    select 'lab', patient_id, encounter_id, effective_at, code, code_system, null
+    from {{ counted('observation') }}
     where list_contains(categories, 'laboratory')
     union all
-    select 'note', patient_id, noted_at, source_resource, null, 'Clinical note'
-    from {{ ref('soap_note') }}
-    where counts
+    select 'note', patient_id, encounter_id, noted_at, source_resource, null, 'Clinical note'
+    from {{ counted('soap_note') }}
     union all
-    select 'imaging', patient_id, coalesce(started_at, study_date), modality, null, modality
-    from {{ ref('imaging_study') }}
-    where counts
+    select 'imaging', patient_id, encounter_id, coalesce(started_at, study_date), modality, null, modality
+    from {{ counted('imaging_study') }}
     union all
-    select 'genomic', patient_id, reported_at, 'genomic report', null, 'Genomic report'
-    from {{ ref('genomic_report') }}
+    select 'genomic', patient_id, encounter_id, reported_at, 'genomic report', null, 'Genomic report'
+    from {{ counted('genomic_report') }}
     union all
-    select 'ecg', patient_id, reported_at, 'ecg', null, 'Electrocardiogram'
-    from {{ ref('ecg_metadata') }}
+    select 'ecg', patient_id, encounter_id, reported_at, 'ecg', null, 'Electrocardiogram'
+    from {{ counted('ecg_metadata') }}
+),
+
+dated as (
+    select
+        event.* replace (coalesce(event.happened_at, encounter.started_at) as happened_at)
+    from event
+    left join {{ counted('encounter') }} as encounter
+        on event.encounter_id = encounter.encounter_id and event.happened_at is null
 ),
 
 counted as (
     select
         date_trunc('month', {{ first_day('happened_at') }})::date as event_month,
         event_type,
-        {{ stated('code') }} as code,
-        {{ stated('code_system') }} as code_system,
-        coalesce(min({{ coded('code', 'display') }}), {{ stated('code') }}) as display,
+        code,
+        code_system,
+        min(label) as label,
         count(*) as event_count,
         count(distinct patient_id) as patient_count
-    from event
+    from dated
     where happened_at is not null
     group by 1, 2, 3, 4
 )
 
 select
-    event_month,
-    event_type,
-    code,
-    code_system,
-    display,
-    {{ shown('event_count', 'patient_count') }} as event_count,
-    {{ shown('patient_count', 'patient_count') }} as patient_count,
-    {{ is_small('patient_count') }} as suppressed
+    counted.event_month,
+    counted.event_type,
+    {{ stated('counted.code') }} as code,
+    {{ stated('counted.code_system') }} as code_system,
+    coalesce(counted.label, named.display, {{ stated('counted.code') }}) as display,
+    {{ shown('counted.event_count', 'counted.patient_count') }} as event_count,
+    {{ shown('counted.patient_count', 'counted.patient_count') }} as patient_count,
+    {{ is_small('counted.patient_count') }} as suppressed
 from counted
+left join {{ ref('code_name') }} as named
+    on counted.code = named.code and counted.code_system is not distinct from named.code_system

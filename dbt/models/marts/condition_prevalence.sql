@@ -7,13 +7,6 @@ population as (
     select sex, age_group, count(*) as group_patient_count from profile group by sex, age_group
 ),
 
-named as (
-    select code, code_system, min(display) as condition
-    from {{ ref('condition') }}
-    where code is not null
-    group by code, code_system
-),
-
 per_patient as (
     select
         code,
@@ -22,7 +15,7 @@ per_patient as (
         bool_or(
             abatement_at is null and coalesce(clinical_status, 'active') not in ('resolved', 'inactive', 'remission')
         ) as is_active
-    from {{ ref('condition') }}
+    from {{ counted('condition') }}
     where code is not null
     group by code, code_system, patient_id
 ),
@@ -43,7 +36,7 @@ counted as (
 select
     counted.code,
     {{ stated('counted.code_system') }} as code_system,
-    coalesce(named.condition, counted.code) as condition,
+    coalesce(named.display, counted.code) as condition,
     counted.sex,
     counted.age_group,
     {{ shown('counted.patient_count', 'counted.patient_count') }} as patient_count,
@@ -54,5 +47,5 @@ select
     {{ is_small('counted.patient_count') }} as suppressed
 from counted
 inner join population on counted.sex = population.sex and counted.age_group = population.age_group
-left join named
+left join {{ ref('code_name') }} as named
     on counted.code = named.code and counted.code_system is not distinct from named.code_system

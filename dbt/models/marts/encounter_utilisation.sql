@@ -3,7 +3,7 @@ with counted as (
     select
         date_trunc('month', summary.encounter_date)::date as encounter_month,
         {{ stated('summary.encounter_class') }} as encounter_class,
-        {{ stated(coded('summary.encounter_type_code', 'summary.encounter_type_display')) }} as encounter_type,
+        {{ stated('coalesce(type_name.display, summary.encounter_type_code)') }} as encounter_type,
         coalesce(profile.sex, 'unknown') as sex,
         {{ age_group('summary.age_years') }} as age_group,
         count(*) as encounter_count,
@@ -15,6 +15,10 @@ with counted as (
         count(summary.note) as note_count
     from {{ ref('encounter_summary') }} as summary
     left join {{ ref('patient_profile') }} as profile on summary.patient_id = profile.patient_id
+    left join {{ ref('code_name') }} as type_name
+        on
+            summary.encounter_type_code = type_name.code
+            and summary.encounter_type_system is not distinct from type_name.code_system
     where summary.encounter_date is not null
     group by all
 )

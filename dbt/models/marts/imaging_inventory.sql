@@ -3,8 +3,7 @@ with study as (
     select
         *,
         coalesce(try_cast(study_date as date), {{ local_date('started_at') }}) as day
-    from {{ ref('imaging_study') }}
-    where counts
+    from {{ counted('imaging_study') }}
 )
 
 select
@@ -35,5 +34,5 @@ select
     study.dicom_extracted,
     study.encounter_id is not null as has_encounter
 from study
-left join {{ ref('patient') }} as patient on study.patient_id = patient.patient_id
+left join {{ counted('patient') }} as patient on study.patient_id = patient.patient_id
 left join {{ ref('patient_profile') }} as profile on study.patient_id = profile.patient_id

@@ -23,9 +23,9 @@ select
     case when not profile.has_rare_origin then profile.state else 'unknown' end as state,
     {{ stated('summary.encounter_class') }} as encounter_class,
     {{ stated('summary.encounter_type_code') }} as encounter_type_code,
-    {{ stated(coded('summary.encounter_type_code', 'summary.encounter_type_display')) }} as encounter_type,
+    {{ stated('coalesce(type_name.display, summary.encounter_type_code)') }} as encounter_type,
     {{ stated('summary.encounter_status') }} as encounter_status,
-    {{ coded('summary.reason_code', 'summary.reason_display') }} as reason,
+    coalesce(reason_name.display, summary.reason_code) as reason,
     {{ length_hours('summary.encounter_started_at', 'summary.encounter_ended_at') }} as length_hours,
     len(summary.conditions)::integer as condition_count,
     len(summary.medications)::integer as medication_count,
@@ -38,13 +38,21 @@ select
     summary.note is not null as has_note,
     summary.note.word_count as note_word_count,
     (
-        coalesce(summary.note.has_subjective, false)::integer
-        + coalesce(summary.note.has_objective, false)::integer
-        + coalesce(summary.note.has_assessment, false)::integer
-        + coalesce(summary.note.has_plan, false)::integer
+        summary.note.has_subjective::integer
+        + summary.note.has_objective::integer
+        + summary.note.has_assessment::integer
+        + summary.note.has_plan::integer
     )::integer as note_section_count,
     {% for sign in vital_signs() -%}
     summary.{{ sign }}{{ ',' if not loop.last }}
     {% endfor -%}
 from summary
 left join {{ ref('patient_profile') }} as profile on summary.patient_id = profile.patient_id
+left join {{ ref('code_name') }} as type_name
+    on
+        summary.encounter_type_code = type_name.code
+        and summary.encounter_type_system is not distinct from type_name.code_system
+left join {{ ref('code_name') }} as reason_name
+    on
+        summary.reason_code = reason_name.code
+        and summary.reason_system is not distinct from reason_name.code_system

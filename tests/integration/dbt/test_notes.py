@@ -269,10 +269,10 @@ def test_only_the_current_note_is_the_note_of_an_encounter(built: Silver) -> Non
         ("e3", "still", 1),
         ("e4", "DiagnosticReport/twin", 1),
     ]
-    dated = built.connection.execute(
+    counted = built.connection.execute(
         "select sum(event_count) from lake.marts.clinical_event_monthly where event_type = 'note'"
     ).fetchall()
-    assert dated == [(2,)]
+    assert counted == [(4,)]
 
 
 def test_a_binary_or_a_replacement_that_comes_later_or_leaves_touches_the_note_that_names_it(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,31 @@ def test_every_table_and_column_is_described() -> None:
         assert table.columns, table.name
         for column in table.columns:
             assert column.description and column.data_type, f"{table.name}.{column.name}"
+
+
+def test_gold_and_marts_read_clinical_tables_only_where_they_count() -> None:
+    listed = (views.DBT / "macros" / "generated" / "silver_tables.sql").read_text(encoding="utf-8")
+    clinical = set(re.findall(r"^        '(\w+)'", listed, re.MULTILINE))
+    assert {"condition", "soap_note"} <= clinical
+    for layer in ("gold", "marts"):
+        for path in sorted((views.DBT / "models" / layer).glob("*.sql")):
+            if path.stem in ("data_quality", "patient_merge"):
+                continue  # they are about all rows, and about who replaces whom
+            read = set(re.findall(r"ref\('(\w+)'\)", path.read_text(encoding="utf-8")))
+            assert not read & clinical, f"{path.name}: read {read & clinical} by counted()"
+
+
+def test_a_view_without_what_says_whether_its_records_count_is_refused(tmp_path: Path) -> None:
+    view = json.loads((views.DBT / "views" / "procedure.json").read_text(encoding="utf-8"))
+    columns = view["select"][0]["column"]
+    view["select"][0]["column"] = [c for c in columns if c["name"] != "status"]
+    (tmp_path / "views").mkdir()
+    (tmp_path / "views" / "procedure.json").write_text(json.dumps(view), encoding="utf-8")
+    (tmp_path / "what_counts.yml").write_text(
+        (views.DBT / "what_counts.yml").read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    with pytest.raises(ConfigurationError, match="procedure lacks status"):
+        views.read_views(tmp_path)
 
 
 @pytest.mark.parametrize(
