@@ -48,6 +48,10 @@ dashboards: setup  ## Superset without Docker, on this platform's Postgres: http
 secrets: setup  ## Write random secrets into .env (mode 600) for the container stack
 	@$(BIN)/python -m lakehouse.secrets env
 
+rotate: setup  ## A new random value for one secret of the running container stack (SECRET=BI_READER_PASSWORD)
+	docker compose run --rm -T secrets rotate $(SECRET) /secrets
+	docker compose up --detach --wait
+
 ## ---- checks --------------------------------------------------------------------------------
 # Whole files go to each worker in the order of their names; one more worker than cores, since some wait.
 test: setup lint  ## Lint, type check and run all tests
@@ -74,4 +78,4 @@ bench: setup  ## The FHIR path stage by stage (ARGS="FOLDER --copies 5")
 bench-views: setup  ## The ten views against hand-written SQL and an interpreter
 	$(BIN)/python -m benchmarks.views $(ARGS)
 
-.PHONY: help setup lock demo up down test lint conformance e2e e2e-native bench bench-views dashboards secrets
+.PHONY: help setup lock demo up down test lint conformance e2e e2e-native bench bench-views dashboards secrets rotate

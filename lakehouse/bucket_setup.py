@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ import urllib3
 from minio import Minio, MinioAdmin
 from minio.commonconfig import ENABLED, Filter
 from minio.credentials.providers import StaticProvider
-from minio.error import MinioAdminException, S3Error
+from minio.error import InvalidResponseError, MinioAdminException, S3Error
 from minio.lifecycleconfig import (
     AbortIncompleteMultipartUpload,
     Expiration,
@@ -52,6 +53,7 @@ _WHAT_TO_DO = {
     "SignatureDoesNotMatch": _WRONG_KEY,
     "InvalidBucketName": "Bucket names have 3 to 63 lower-case letters, digits and hyphens.",
 }
+_RESTART_SECONDS = 60.0
 UNFINISHED_UPLOAD_DAYS = 7
 LOGS_KEPT_DAYS = 30
 
@@ -107,6 +109,11 @@ def make_buckets(client: Minio, buckets: Buckets) -> list[str]:
         raise StorageUnavailable(
             f"The object store does not answer ({type(error).__name__}).",
             hint="Check OBJECT_STORE_ENDPOINT and that the server is up.",
+        ) from error
+    except ValueError as error:
+        raise ConfigurationError(
+            "RAW_BUCKET, LAKE_BUCKET or COMPUTE_LOG_BUCKET is no name for a bucket.",
+            hint=_WHAT_TO_DO["InvalidBucketName"],
         ) from error
     except S3Error as error:
         raise ConfigurationError(
@@ -291,6 +298,38 @@ def retire_shared_inbox(admin: MinioAdmin, logins: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def renew_administrator(
+    client: Minio, endpoint: str, administrator: Key, former: str | None, region: str
+) -> None:
+    """Have the server read its administrator's new password: it does so at a start only.
+
+    Nothing is done where the present one opens it, or no former one is known.
+    Raises :class:`ConfigurationError` when it has not taken the new one within a minute.
+    """
+    if former is None or _opens(client):
+        return
+    log.warning("The administrator's password is new: the server starts again to read it.")
+    administration(endpoint, Key(administrator.access, former), region).service_restart()
+    deadline = time.monotonic() + _RESTART_SECONDS
+    while time.monotonic() < deadline:
+        if _opens(client):
+            return
+        time.sleep(0.5)
+    raise ConfigurationError(
+        "The object store has not taken its administrator's new password.",
+        hint="Start it again: `docker compose up -d --force-recreate --wait minio`.",
+    )
+
+
+def _opens(client: Minio) -> bool:
+    """Whether the server answers this key; not while it starts again."""
+    try:
+        client.list_buckets()
+    except (S3Error, InvalidResponseError, urllib3.exceptions.HTTPError):
+        return False
+    return True
+
+
 def hand_out(folder: Path, users: Users) -> None:
     """Write each key where its user reads it."""
     for audience, names, key in (
@@ -335,6 +374,9 @@ def set_up(environ: Mapping[str, str]) -> list[str]:
         secure=secure,
         region=region,
     )
+    if mode == "minio":
+        before = secrets.former("MINIO_ROOT_PASSWORD", own)
+        renew_administrator(client, environ["OBJECT_STORE_ENDPOINT"], administrator, before, region)
     messages = [f"The server has no {feature}." for feature in make_buckets(client, buckets)]
     if mode == "none":
         hand_out(folder, Users(administrator, administrator))

@@ -65,6 +65,31 @@ def set_up(settings: Settings, passwords: Mapping[str, str]) -> None:
         ) from error
 
 
+def renew_administrator(settings: Settings, former: str | None) -> bool:
+    """Give the superuser the password there is now, with the one before it; whether that was needed.
+
+    A server keeps the password it was first started with, so a new one is set from here.
+    """
+    password = settings.postgres_password.get_secret_value() if settings.postgres_password else ""
+    if former is None or not settings.postgres_url or _opens(settings.libpq_url("postgres")):
+        return False
+    with psycopg.connect(
+        settings.libpq_url("postgres"), password=former, autocommit=True
+    ) as connection:
+        connection.execute(
+            sql.SQL("alter role current_user password {}").format(sql.Literal(password))
+        )
+    return True
+
+
+def _opens(url: str) -> bool:
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
 def _ensure_role(
     connection: psycopg.Connection[tuple[object, ...]], name: str, password: str
 ) -> None:
@@ -100,8 +125,11 @@ def _allow_connect(
 
 if __name__ == "__main__":
     try:
+        settings = load_settings()
+        if renew_administrator(settings, secrets.former("POSTGRES_PASSWORD", os.environ)):
+            sys.stdout.write("databases: the superuser has its new password\n")
         set_up(
-            load_settings(),
+            settings,
             {role.name: secrets.read(role.password_name, os.environ) for role in ROLES},
         )
         sys.stdout.write(f"databases: {len(ROLES)} roles\n")

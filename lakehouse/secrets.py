@@ -5,6 +5,7 @@ its own folder. A value given in the environment (from ``.env``) goes before a r
 value once made stays. The no-Docker mode needs only a few, below ``<home>/secrets``.
 
     python -m lakehouse.secrets generate FOLDER   # the stack's one-shot job
+    python -m lakehouse.secrets rotate NAME FOLDER  # a new random value for one of them
     python -m lakehouse.secrets env [FILE]        # `make secrets`: random values into .env
     python -m lakehouse.secrets show NAME FOLDER  # one value, for an administrator
 """
@@ -37,6 +38,8 @@ class Secret:
     about: str
     fixed: str | None = None
     optional: bool = False
+    #: Whether its audiences get the value before this one too: it still opens what knows no new one.
+    keeps_former: bool = False
 
     @property
     def file_name(self) -> str:
@@ -54,6 +57,7 @@ SECRETS: tuple[Secret, ...] = (
         "POSTGRES_ADMIN_PASSWORD",
         ("postgres", "databases"),
         "Postgres superuser; only the set-up job uses it",
+        keeps_former=True,
     ),
     Secret("LAKEHOUSE_DB_PASSWORD", ("databases", "platform"), "Postgres role of the platform"),
     Secret(
@@ -68,7 +72,12 @@ SECRETS: tuple[Secret, ...] = (
         "Postgres role that reads marts and operations views only",
     ),
     Secret("MINIO_ROOT_USER", ("minio", "buckets"), "object store administrator", "administrator"),
-    Secret("MINIO_ROOT_PASSWORD", ("minio", "buckets"), "object store administrator's password"),
+    Secret(
+        "MINIO_ROOT_PASSWORD",
+        ("minio", "buckets"),
+        "object store administrator's password",
+        keeps_former=True,
+    ),
     Secret(
         "OBJECT_STORE_ACCESS_KEY",
         ("buckets",),
@@ -113,11 +122,37 @@ def generate(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     origins = {}
     for secret in SECRETS:
         value, origins[secret.name] = _value(secret, folder, environ)
-        for audience in (KEEPER, *secret.audiences):
-            directory = folder / audience
-            directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-            write(directory / secret.file_name, value)
+        _spread(secret, value, folder)
     return origins
+
+
+def rotate(name: str, folder: Path, environ: Mapping[str, str]) -> None:
+    """Give one secret a new random value.
+
+    Raises :class:`ConfigurationError` where there is no such secret, or where ``.env`` names its
+    value: that goes before any other, so it has to change there.
+    """
+    secret = next((one for one in SECRETS if one.name == name), None)
+    if secret is None or secret.fixed is not None or secret.optional:
+        known = ", ".join(s.name for s in SECRETS if s.fixed is None and not s.optional)
+        raise ConfigurationError(f"{name} is no secret that is made here.", hint=f"One of {known}.")
+    if environ.get(name, "").strip():
+        raise ConfigurationError(
+            f"{name} is set in .env, which goes before a value made here.",
+            hint=f"Change {name} in .env, then `docker compose up -d --wait`.",
+        )
+    _spread(secret, secret.make(), folder)
+
+
+def _spread(secret: Secret, value: str, folder: Path) -> None:
+    """Write a secret where it is kept and where each audience reads it."""
+    kept = _file_text(folder / KEEPER / secret.file_name)
+    for audience in (KEEPER, *secret.audiences):
+        directory = folder / audience
+        directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+        if secret.keeps_former and kept not in (None, value):
+            write(directory / f"{secret.file_name}.former", str(kept))
+        write(directory / secret.file_name, value)
 
 
 def _value(secret: Secret, folder: Path, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -129,11 +164,23 @@ def _value(secret: Secret, folder: Path, environ: Mapping[str, str]) -> tuple[st
                 f"{secret.name} is too short.",
                 hint=f"Use {MINIMUM_LENGTH} characters or more; `make secrets` makes a random one.",
             )
+        if "$" in given:
+            raise ConfigurationError(
+                f"{secret.name} holds a dollar sign.",
+                hint="Docker Compose reads `$` in .env as the beginning of a variable's name, so the"
+                " value may not be the one you wrote. Use another character.",
+            )
         return given, "environment"
     kept = folder / KEEPER / secret.file_name
     if kept.exists() and (value := kept.read_text(encoding="utf-8").strip()):
         return value, "kept"
     return secret.make(), "made"
+
+
+def former(name: str, environ: Mapping[str, str]) -> str | None:
+    """The value of ``name`` before the present one, where it is kept beside its file."""
+    path = environ.get(f"{name}_FILE", "").strip()
+    return _file_text(Path(f"{path}.former")) if path else None
 
 
 def refuse_placeholder(name: str, value: str) -> None:
@@ -239,6 +286,9 @@ def main(arguments: Sequence[str]) -> int:
             for origin in ("environment", "kept", "made"):
                 count = sum(1 for value in origins.values() if value == origin)
                 sys.stdout.write(f"secrets: {count} {origin}\n")
+        case ["rotate", name, folder]:
+            rotate(name, Path(folder), os.environ)
+            sys.stdout.write(f"secrets: {name} is new\n")
         case ["env", *rest]:
             path = Path(rest[0] if rest else ".env")
             filled = write_env_file(path, path.with_name(".env.example"))

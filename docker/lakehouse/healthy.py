@@ -1,21 +1,30 @@
-"""Health checks that mean health, and are cheap: each starts a small Python and asks one question.
+"""Health checks that mean health, and are cheap: each starts a small Python and asks what its service asks.
 
-healthy.py http URL      the address answers with 200
-healthy.py grpc PORT     the code location says SERVING (grpc.health.v1)
-healthy.py daemon        every required daemon had a heartbeat within the last two minutes
+healthy.py http URL            the address answers with 200
+healthy.py platform HOST:PORT  the code location says SERVING (grpc.health.v1), and the platform's
+                               database and object store take the secrets there are now
+healthy.py superset URL        Superset answers, and so do its database and the marts
+healthy.py daemon              every required daemon had a heartbeat within the last two minutes
+
+Processes read their secrets once. Where a secret is newer than the container, the check ends the
+container; Docker starts it again, with the secret there is now.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import time
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 #: HealthCheckRequest{service: "DagsterApi"} and HealthCheckResponse{status: SERVING}, as protobuf.
 CHECK_DAGSTER_API = b"\n\x0aDagsterApi"
 SERVING = b"\x08\x01"
 DAEMONS = ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR", "MONITORING", "ASSET")
+SECRETS = Path("/run/lakehouse")
 
 
 def http(url: str) -> bool:
@@ -23,21 +32,34 @@ def http(url: str) -> bool:
         return bool(answer.status == 200)
 
 
-def grpc(port: str) -> bool:
+def platform(address: str) -> bool:
     import grpc as library
 
-    with library.insecure_channel(f"127.0.0.1:{port}") as channel:
+    with library.insecure_channel(address) as channel:
         check = channel.unary_unary("/grpc.health.v1.Health/Check")
-        return bool(check(CHECK_DAGSTER_API, timeout=4) == SERVING)
+        serving = bool(check(CHECK_DAGSTER_API, timeout=4) == SERVING)
+    return serving and _connects("POSTGRES_URL", "POSTGRES_PASSWORD", "lakehouse") and _store()
+
+
+def superset(url: str) -> bool:
+    return (
+        http(url)
+        and _connects("SUPERSET_DATABASE_URL", "SUPERSET_DATABASE_PASSWORD", "superset")
+        and _connects("BI_READER_URL", "BI_READER_PASSWORD", "marts")
+    )
 
 
 def daemon() -> bool:
     import psycopg
 
-    password = Path(os.environ["DAGSTER_DB_PASSWORD_FILE"]).read_text(encoding="utf-8").strip()
     host, _, port = os.environ.get("DAGSTER_DB_ADDRESS", "postgres:5432").partition(":")
     with psycopg.connect(
-        host=host, port=port, dbname="dagster", user="dagster", password=password, connect_timeout=4
+        host=host,
+        port=port,
+        dbname="dagster",
+        user="dagster",
+        password=_secret("DAGSTER_DB_PASSWORD"),
+        connect_timeout=4,
     ) as connection:
         beating = connection.execute(
             "select count(*) from daemon_heartbeats where daemon_type = any(%s)"
@@ -47,9 +69,59 @@ def daemon() -> bool:
     return beating is not None and beating[0] >= len(DAEMONS)
 
 
-def main(arguments: list[str]) -> int:
-    checks = {"http": http, "grpc": grpc, "daemon": daemon}
+def _connects(url: str, password: str, database: str) -> bool:
+    """Whether the database takes this role with the password there is now."""
     try:
+        from psycopg import connect
+    except ImportError:  # Superset's image
+        from psycopg2 import connect
+    parts = urlsplit(os.environ[url])
+    connect(
+        host=parts.hostname,
+        port=parts.port or 5432,
+        user=parts.username,
+        password=_secret(password),
+        dbname=database,
+        connect_timeout=4,
+    ).close()
+    return True
+
+
+def _store() -> bool:
+    """Whether the object store takes the platform's key."""
+    from minio import Minio
+
+    endpoint = urlsplit(os.environ["OBJECT_STORE_ENDPOINT"])
+    client = Minio(
+        endpoint.netloc,
+        access_key=_secret("OBJECT_STORE_ACCESS_KEY"),
+        secret_key=_secret("OBJECT_STORE_SECRET_KEY"),
+        secure=endpoint.scheme == "https",
+        region=os.environ.get("OBJECT_STORE_REGION", "us-east-1"),
+    )
+    return bool(client.bucket_exists(os.environ.get("RAW_BUCKET", "health-raw")))
+
+
+def _secret(name: str) -> str:
+    return Path(os.environ[f"{name}_FILE"]).read_text(encoding="utf-8").strip()
+
+
+def newer_than_start(secrets: Path) -> list[str]:
+    """Names of the secrets that changed after the container's first process began."""
+    since_boot = int(Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19])
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    age = uptime - since_boot / os.sysconf("SC_CLK_TCK")
+    started = time.time() - age
+    return [path.name for path in sorted(secrets.glob("[a-z]*")) if path.stat().st_mtime > started]
+
+
+def main(arguments: list[str]) -> int:
+    checks = {"http": http, "platform": platform, "superset": superset, "daemon": daemon}
+    try:
+        if changed := newer_than_start(SECRETS):
+            sys.stderr.write(f"changed since the start: {', '.join(changed)}\n")
+            os.kill(1, signal.SIGTERM)
+            return 1
         return 0 if checks[arguments[0]](*arguments[1:]) else 1
     except Exception as error:  # noqa: BLE001 (whatever it is, the answer is "not healthy")
         sys.stderr.write(f"{type(error).__name__}\n")

@@ -21,6 +21,7 @@ _PORTS = {
     "MINIO_CONSOLE_PORT": "59001",
     "PROXY_HUB_PORT": "58443",
     "PROXY_DAGSTER_PORT": "53443",
+    "PROXY_SUPERSET_PORT": "58444",
 }
 #: Inside a container: ends what its init started, and nothing else.
 _KILL_SERVICE = """
@@ -42,6 +43,7 @@ class ComposeStack:
         store=f"http://127.0.0.1:{_PORTS['MINIO_PORT']}",
     )
     proxied_hub = f"https://localhost:{_PORTS['PROXY_HUB_PORT']}"
+    proxied_superset = f"https://localhost:{_PORTS['PROXY_SUPERSET_PORT']}"
     proxied_dagster = f"https://localhost:{_PORTS['PROXY_DAGSTER_PORT']}"
 
     def __init__(self) -> None:
@@ -113,15 +115,39 @@ class ComposeStack:
         """The object store's root user, which no service but the set-up job has."""
         user, password = (
             self._compose(
-                *("run", "--rm", "-T", "secrets"),
-                *("python", "-m", "lakehouse.secrets", "show", name, "/secrets"),
+                *("run", "--rm", "-T", "secrets", "show", name, "/secrets"),
             )
             for name in ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")
         )
         return Login(user.decode().strip(), password.decode().strip())
 
     def start_proxy(self) -> None:
-        self._compose("--profile", "proxy", "up", "--detach", "--wait", "proxy")
+        self._environment["COMPOSE_FILE"] = "docker-compose.yml:docker/proxy.yml"
+        self._compose("up", "--detach", "--wait")
+
+    def stop_proxy(self) -> None:
+        self._compose("rm", "--stop", "--force", "proxy")
+        del self._environment["COMPOSE_FILE"]
+        self._compose("up", "--detach", "--wait")
+
+    def rotate(self, name: str) -> None:
+        self._compose("run", "--rm", "-T", "secrets", "rotate", name, "/secrets")
+        self._compose("up", "--detach", "--wait")
+
+    def reaches(self, service: str, host: str, port: int) -> bool:
+        """Whether a connection from inside ``service`` to ``host:port`` comes about."""
+        program = (
+            "import socket, sys\n"
+            "try: socket.create_connection((sys.argv[1], int(sys.argv[2])), 3).close()\n"
+            "except OSError: sys.exit(9)\n"
+        )
+        try:
+            self._compose("exec", "-T", service, "python", "-c", program, host, str(port))
+        except StackError as error:
+            if "ended with 9" not in str(error):
+                raise
+            return False
+        return True
 
     def proxy_login(self) -> Login:
         return self._login("Proxy", None)

@@ -205,12 +205,54 @@ def test_07_the_proxy_asks_for_a_login_and_speaks_tls(containers: ComposeStack) 
     with httpx.Client(verify=trusted, timeout=30, trust_env=False) as stranger:
         for address in (containers.proxied_hub, containers.proxied_dagster):
             assert stranger.get(address).status_code == httpx.codes.UNAUTHORIZED
+        assert stranger.get(f"{containers.proxied_superset}/health").text == "OK"
+    for own in (containers.addresses.hub, containers.addresses.superset):
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(own, timeout=5, trust_env=False)
     with httpx.Client(
         verify=trusted, timeout=30, trust_env=False, auth=(login.user, login.password)
     ) as known:
         assert "Health lakehouse" in known.get(containers.proxied_hub).text
         info = known.get(f"{containers.proxied_dagster}/server_info")
         assert "dagster_version" in info.json()
+    containers.stop_proxy()
+
+
+def test_07a_each_service_reaches_what_it_needs_and_no_more(containers: ComposeStack) -> None:
+    assert containers.reaches("superset", "postgres", 5432)
+    assert containers.reaches("dagster-daemon", "code-location-grpc", 4000)
+    for service, host, port in (
+        ("superset", "code-location", 4000),
+        ("superset", "minio", 9000),
+        ("superset", "dagster-webserver", 3000),
+        ("hub", "code-location", 4000),
+    ):
+        assert not containers.reaches(service, host, port), (service, host)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LAKEHOUSE_DB_PASSWORD",
+        "DAGSTER_DB_PASSWORD",
+        "SUPERSET_DB_PASSWORD",
+        "BI_READER_PASSWORD",
+        "POSTGRES_ADMIN_PASSWORD",
+    ],
+)
+def test_07b_a_secret_is_changed_by_one_command_and_everything_goes_on(
+    containers: ComposeStack, superset: Superset, measured: dict[str, str], name: str
+) -> None:
+    started = time.monotonic()
+    containers.rotate(name)
+    wait_until(
+        "the hub seeing every service with the new secret",
+        lambda: all(services(containers).values()),
+        seconds=PATIENCE_SECONDS,
+    )
+    wait_until("the dashboards", lambda: superset.encounters() > 0, seconds=PATIENCE_SECONDS)
+    assert status(containers)["submissions"]
+    measured[f"{name} changed, all services well"] = seconds(time.monotonic() - started)
 
 
 def test_08_no_image_is_too_large(containers: ComposeStack, measured: dict[str, str]) -> None:

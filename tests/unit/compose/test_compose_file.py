@@ -22,6 +22,7 @@ from lakehouse.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 FILE = ROOT / "docker-compose.yml"
+PROXY_FILE = ROOT / "docker" / "proxy.yml"
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 JOBS = {"secrets", "buckets", "databases", "migrations", "superset-bootstrap", "lakehouse", "admin"}
 #: What a service may read: its folder of the secrets volume.
@@ -39,7 +40,6 @@ SECRET_FOLDERS = {
     "hub": {"hub"},
     "lakehouse": {"platform", "logins"},
     "admin": {"platform", "postgres", "minio", "logins"},
-    "proxy": {"proxy"},
 }
 EIGHT_GIB = 8 * 1024**3
 
@@ -106,6 +106,7 @@ def test_every_container_is_an_ordinary_user_without_rights(compose: dict[str, A
         assert not service.get("privileged"), name
         assert service["read_only"] is True, name
         assert service["init"] is True, name
+        assert service["pids_limit"], name
 
 
 def test_no_container_sees_the_docker_socket(compose: dict[str, Any]) -> None:
@@ -118,10 +119,72 @@ def test_ports_are_on_this_machine_only(compose: dict[str, Any]) -> None:
             assert host_address(port) == "127.0.0.1", name
 
 
-def test_the_stores_network_reaches_nothing_outside(compose: dict[str, Any]) -> None:
-    assert set(compose["networks"]) == {"front", "back"}
-    assert compose["networks"]["back"]["internal"] is True
-    assert list(compose["services"]["postgres"]["networks"]) == ["back"]
+def networks(compose: dict[str, Any], name: str) -> set[str]:
+    return set(compose["services"][name].get("networks", []))
+
+
+def neighbours(compose: dict[str, Any], name: str) -> set[str]:
+    """The lasting services that share a network with this one."""
+    own = networks(compose, name)
+    return {
+        other
+        for other in compose["services"]
+        if other not in JOBS | {name} and own & networks(compose, other)
+    }
+
+
+def test_only_the_code_location_and_the_command_line_have_a_way_out(
+    compose: dict[str, Any],
+) -> None:
+    open_networks = {
+        name
+        for name, network in compose["networks"].items()
+        if not (network or {}).get("internal")
+        and "false" not in str((network or {}).get("driver_opts", {})).lower()
+    }
+    assert open_networks == {"outside"}
+    reached = {name for name in compose["services"] if networks(compose, name) & open_networks}
+    assert reached == {"code-location", "lakehouse"}
+
+
+def test_superset_reaches_postgres_and_no_store_and_no_dagster(compose: dict[str, Any]) -> None:
+    assert neighbours(compose, "superset") == {"postgres", "hub"}
+
+
+def test_the_code_location_listens_where_dagster_alone_is(compose: dict[str, Any]) -> None:
+    members = {name for name in compose["services"] if "dagster" in networks(compose, name)}
+    assert members == {"code-location", "dagster-webserver", "dagster-daemon"}
+    service = compose["services"]["code-location"]
+    alias = "code-location-grpc"
+    assert service["networks"]["dagster"]["aliases"] == [alias]
+    assert service["command"][service["command"].index("--host") + 1] == alias
+    workspace = (ROOT / "docker/dagster/workspace.yaml").read_text(encoding="utf-8")
+    assert f"host: {alias}\n" in workspace
+
+
+def test_the_proxy_closes_the_ports_of_what_is_behind_it() -> None:
+    class Loader(yaml.SafeLoader):
+        """Reads Compose's own tags."""
+
+    Loader.add_constructor("!reset", lambda loader, node: "reset")
+    proxied = yaml.load(PROXY_FILE.read_text(encoding="utf-8"), Loader)["services"]
+    proxy = proxied.pop("proxy")
+    assert {name for name, service in proxied.items() if service["ports"] == "reset"} == {
+        "hub",
+        "dagster-webserver",
+        "superset",
+    }
+    assert proxied["superset"]["environment"] == {
+        "SUPERSET_COOKIE_SECURE": "1",
+        "SUPERSET_BEHIND_PROXY": "1",
+    }
+    assert proxy["cap_drop"] == ["ALL"]
+    assert proxy["read_only"] is True
+    assert proxy["pids_limit"]
+    assert all(str(port).startswith("127.0.0.1:") for port in proxy["ports"])
+    assert {secrets_mount["volume"]["subpath"] for secrets_mount in mounts(proxy)} == {"proxy"}
+    caddy = (ROOT / "docker/caddy/Caddyfile").read_text(encoding="utf-8")
+    assert all(f"reverse_proxy {name}:" in caddy for name in proxied)
 
 
 def test_no_secret_is_in_an_environment(compose: dict[str, Any]) -> None:
@@ -176,7 +239,7 @@ def test_every_secret_file_named_is_one_that_its_service_is_given(compose: dict[
 
 def test_memory_limits_fit_a_machine_of_eight_gibibytes(compose: dict[str, Any]) -> None:
     limits = {name: in_bytes(service["mem_limit"]) for name, service in compose["services"].items()}
-    lasting = sum(limit for name, limit in limits.items() if name not in JOBS and name != "proxy")
+    lasting = sum(limit for name, limit in limits.items() if name not in JOBS)
     assert lasting <= EIGHT_GIB * 0.95
 
 
@@ -187,8 +250,7 @@ def test_lasting_services_restart_have_health_and_stop_in_order(compose: dict[st
             continue
         assert service["restart"] == "unless-stopped", name
         assert service["stop_grace_period"], name
-        if name != "proxy":
-            assert service["healthcheck"]["test"], name
+        assert service["healthcheck"]["test"], name
 
 
 def test_every_job_is_waited_for(compose: dict[str, Any]) -> None:
@@ -223,10 +285,15 @@ def test_dockerfiles_install_by_hash_run_as_a_user_and_hold_no_address() -> None
 def test_the_example_lists_every_variable_and_nothing_else() -> None:
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     listed = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE))
-    in_compose = {match[1] for match in VARIABLE.finditer(FILE.read_text(encoding="utf-8"))}
+    in_compose = {
+        match[1]
+        for file in (FILE, PROXY_FILE)
+        for match in VARIABLE.finditer(file.read_text(encoding="utf-8"))
+    }
     in_settings = {
         str(field.validation_alias or name).upper() for name, field in Settings.model_fields.items()
     }
+    listed.discard("COMPOSE_FILE")  # read by Compose itself
     assert listed == in_compose | in_settings | {secret.name for secret in secrets.SECRETS}
 
 
@@ -238,5 +305,6 @@ def test_defaults_of_the_example_are_those_of_the_compose_file() -> None:
             re.MULTILINE,
         )
     )
-    for match in VARIABLE.finditer(FILE.read_text(encoding="utf-8")):
-        assert (match[2] or "") == example.get(match[1], ""), match[1]
+    for file in (FILE, PROXY_FILE):
+        for match in VARIABLE.finditer(file.read_text(encoding="utf-8")):
+            assert (match[2] or "") == example.get(match[1], ""), match[1]

@@ -61,6 +61,43 @@ def test_a_short_password_is_refused_with_the_name_of_the_variable(tmp_path: Pat
         secrets.generate(tmp_path, {"MINIO_ROOT_PASSWORD": "1234567"})
 
 
+def test_a_dollar_sign_is_refused_since_compose_would_read_it_as_a_variable(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="MINIO_ROOT_PASSWORD holds a dollar sign"):
+        secrets.generate(tmp_path, {"MINIO_ROOT_PASSWORD": "pa$sword-long"})
+
+
+def test_a_rotated_secret_is_new_for_all_who_read_it_and_stays(tmp_path: Path) -> None:
+    secrets.generate(tmp_path, {})
+    before = (tmp_path / "hub/bi_reader_password").read_text()
+    secrets.rotate("BI_READER_PASSWORD", tmp_path, {})
+    after = {
+        (tmp_path / folder / "bi_reader_password").read_text() for folder in ("hub", "superset")
+    }
+    secrets.generate(tmp_path, {})
+    assert after == {(tmp_path / "databases/bi_reader_password").read_text()}
+    assert before not in after
+
+
+def test_an_administrators_former_password_is_kept_to_bring_in_the_new_one(tmp_path: Path) -> None:
+    secrets.generate(tmp_path, {})
+    before = (tmp_path / "databases/postgres_admin_password").read_text()
+    environ = {"X_FILE": str(tmp_path / "databases/postgres_admin_password")}
+    assert secrets.former("X", environ) is None
+    secrets.generate(tmp_path, {"POSTGRES_ADMIN_PASSWORD": "chosen-by-hand"})
+    assert secrets.former("X", environ) == before
+
+
+@pytest.mark.parametrize("name", ["NOTHING", "WEBHOOK_URL", "MINIO_ROOT_USER"])
+def test_what_is_not_made_here_is_not_rotated(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="no secret that is made here"):
+        secrets.rotate(name, tmp_path, {})
+
+
+def test_a_secret_that_env_names_is_changed_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"set in \.env"):
+        secrets.rotate("PRIVACY_KEY", tmp_path, {"PRIVACY_KEY": "chosen-by-hand"})
+
+
 def test_a_secret_is_read_from_the_variable_or_from_its_file(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_text("from-a-file\n")
