@@ -120,7 +120,12 @@ class Source:
 
 def write(plan: Plan, source: Source) -> str:
     """The statement: the view's columns in their order, then the passthrough columns."""
-    return _Writer(plan).statement(source)
+    writer = _Writer(plan)
+    statement = writer.statement(source)
+    if not writer.needs_exact_numbers:
+        return statement
+    # One path asks for the text of numbers, so they are parsed as text for all of them.
+    return _Writer(plan, numbers_are_text=True).statement(source)
 
 
 def identifier(name: str) -> str:
@@ -131,8 +136,9 @@ def identifier(name: str) -> str:
 class _Writer:
     """Writes one plan. `names` holds the SQL text of each variable in scope."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, numbers_are_text: bool = False) -> None:
         self.plan = plan
+        self.numbers_are_text = numbers_are_text
         self.names: dict[Variable, str] = {plan.resource: "_resource"}
         self.places: dict[Variable, str] = {}
         self.counter = 0
@@ -441,7 +447,7 @@ class _Writer:
             if not exact:
                 return _within_range(f"try_cast({text} as double)")
             return self._let(
-                f"trim({text}, '\"')",
+                text,
                 lambda v: f"case when isfinite(try_cast({v} as double)) then {v} end",
             )
         if kind == "complex":
@@ -449,7 +455,8 @@ class _Writer:
         return sql if plain else self._text_leaf(sql)
 
     def _number_text(self, sql: str) -> str:
-        return f"cast({sql} as varchar)"
+        text = f"cast({sql} as varchar)"
+        return f"trim({text}, '\"')" if self.numbers_are_text else text
 
     # expressions
 

@@ -147,6 +147,31 @@ def test_decimals_keep_their_text_whatever_else_is_in_the_resource() -> None:
     assert rows_of(view, text) == [("12345678901234567890.120", '": 1.10, {2.20}\\', 'a"b')]
 
 
+@pytest.mark.parametrize("written", ["7.05E1", "70.500", "70.5000000000000000001", "-1e-2", "5"])
+def test_a_number_is_one_beside_its_own_text(written: str) -> None:
+    text = (
+        f'{{"resourceType":"Observation","id":"x","valueQuantity":{{"value":{written}}},'
+        '"component":[{"valueInteger":3}]}'
+    )
+    view = {
+        "resourceType": "ViewDefinition",
+        "name": "v",
+        "resource": "Observation",
+        "select": [
+            {
+                "column": [
+                    {"name": "number", "path": "value.ofType(Quantity).value"},
+                    {"name": "twice", "path": "value.ofType(Quantity).value * 2"},
+                    {"name": "said", "path": "value.ofType(Quantity).value.toString()"},
+                    {"name": "whole", "path": "component.first().value.ofType(integer)"},
+                ]
+            }
+        ],
+    }
+    number = float(written)
+    assert rows_of(view, text) == [(number, pytest.approx(2 * number), written, 3)]
+
+
 # data that breaks its definition
 
 
