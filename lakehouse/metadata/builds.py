@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy import Engine, delete, func, insert, or_, select, update
+from sqlalchemy import Engine, case, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
@@ -124,6 +124,24 @@ def to_judge(engine: Engine, build_id: str) -> list[str]:
                 )
                 .order_by(models.BuildSubmission.submission_id)
             )
+        )
+
+
+def try_with(engine: Engine, build_id: str, candidates: Sequence[str], kept: Sequence[str]) -> None:
+    """Let the running build add of the candidates only those kept, and remove the others.
+
+    For a trial: the queue is not touched, so a build that follows a crash takes in all of them.
+    """
+    change = case((models.BuildSubmission.submission_id.in_(kept), "added"), else_="removed")
+    with Session(engine) as session, session.begin():
+        session.execute(
+            update(models.BuildSubmission)
+            .where(
+                models.BuildSubmission.build_id == build_id,
+                models.BuildSubmission.submission_id.in_(candidates),
+            )
+            .values(change=change)
+            .execution_options(synchronize_session=False)
         )
 
 

@@ -16,6 +16,7 @@ from lakehouse import dbt_runner, lake
 from lakehouse.errors import BuildError, QualityError
 from lakehouse.metadata import builds
 from lakehouse.metadata.status import held
+from lakehouse.metadata.submissions import Breach
 from lakehouse.platform import Platform
 from lakehouse.progress import report
 from orchestration.dbt_specs import (
@@ -32,6 +33,7 @@ from orchestration.defs.quality.checks import (
     held_result,
     refuse_blocked,
 )
+from orchestration.defs.transformation import singled_out
 from orchestration.metadata import corpus_statistics, encounter_card, table_metadata
 from orchestration.resources import PlatformResource
 from orchestration.vocabulary import LAKE_WRITER_POOL
@@ -49,6 +51,7 @@ SILVER_SPECS = asset_specs(MANIFEST, "silver")
 GOLD_SPECS = asset_specs(MANIFEST, "gold", "marts")
 SILVER_TESTS = test_specs(MANIFEST, SILVER_SPECS)
 GOLD_TESTS = test_specs(MANIFEST, GOLD_SPECS)
+_TABLES_OF_TESTS = {name: spec.asset_key.path[-1] for name, spec in SILVER_TESTS.items()}
 
 
 @dg.multi_asset(
@@ -99,6 +102,7 @@ def gold(context: dg.AssetExecutionContext, platform: PlatformResource) -> Event
     with lake.layer_lock(opened.settings, "gold", "marts", reads=["silver"]):
         build_id = builds.whole_silver(opened.engine)
         done = _run_dbt(opened, "gold", GOLD_SELECT)
+        _refuse_errors(done)
         snapshot = _snapshot(opened)
         yield from _made(opened, done, GOLD_SPECS, GOLD_TESTS)
         yield from refuse_blocked(_test_results(done, GOLD_TESTS))
@@ -112,31 +116,41 @@ def _without_those_that_break_rules(
 ) -> dbt_runner.DbtReport:
     """Silver of the build's submissions, without those whose own rows break an error rule.
 
-    What they brought can hide what others did, so the others are judged again without them.
+    What they brought can hide what others did, so the others are judged again without them. Where no
+    rule says whose rows make a dbt node fail, it is tried (:mod:`.singled_out`).
     """
     full_refresh = build.full_refresh
     while True:
         done = _run_dbt(platform, "silver", SILVER_SELECT, full_refresh=full_refresh)
-        with lake.connect(platform.settings) as connection:
-            breaches = quality.judge_submissions(
-                builds.to_judge(platform.engine, build.build_id),
-                settings=platform.settings,
-                con=connection,
-                engine=platform.engine,
-            )
+        breaches = {} if _errors(done) else _judged(platform, build)
+        failing = _errors(done) or [node for node in done.nodes if node.status == "fail"]
+        if failing and not breaches:
+            breaches = singled_out.breaches_of(failing, _TABLES_OF_TESTS, build, platform=platform)
         if not breaches:
+            _refuse_errors(done)
             return done
         builds.hold(platform.engine, build.build_id, breaches, actor="dagster:silver")
         for submission_id, broken in breaches.items():
             report("held", submission_id, "; ".join(one.told for one in broken), failed=True)
         # Whatever the first pass made is as it should be but for the keys of this build.
-        full_refresh = build.full_refresh and bool(_incomplete(done))
+        full_refresh = build.full_refresh and bool(_errors(done) or _incomplete(done))
+
+
+def _judged(platform: Platform, build: builds.Build) -> dict[str, list[Breach]]:
+    """What the submissions that the build takes in for the first time break by their own rows."""
+    with lake.connect(platform.settings) as connection:
+        return quality.judge_submissions(
+            builds.to_judge(platform.engine, build.build_id),
+            settings=platform.settings,
+            con=connection,
+            engine=platform.engine,
+        )
 
 
 def _run_dbt(
     platform: Platform, stage: str, select: str, *, full_refresh: bool = False
 ) -> dbt_runner.DbtReport:
-    """One dbt build; a failed model raises, a failed test does not (its check says so)."""
+    """One dbt build, told as it goes on."""
 
     def tell(node: dbt_runner.DbtNode) -> None:
         if node.resource_type == "model":
@@ -146,21 +160,32 @@ def _run_dbt(
     done = dbt_runner.build(
         platform.settings, select=select, full_refresh=full_refresh, on_event=tell
     )
-    broken = [node for node in done.nodes if node.status == "error"]
-    if broken:
-        raise BuildError(
-            f"dbt: {len(broken)} node(s) failed, first {broken[0].name}: {broken[0].message}",
-            hint="Each table is either as before or complete; mend the cause and run again.",
-        )
     models = [node.status for node in done.nodes if node.resource_type == "model"]
     tests = [node.status for node in done.nodes if node.resource_type == "test"]
     report(
         stage,
         f"{models.count('success')} tables",
         f"{tests.count('pass')} of {len(tests)} dbt tests passed",
-        failed="fail" in tests,
+        failed="fail" in tests or bool(_errors(done)),
     )
     return done
+
+
+def _errors(done: dbt_runner.DbtReport) -> list[dbt_runner.DbtNode]:
+    """Models and tests that the database could not carry out."""
+    return [node for node in done.nodes if node.status == "error"]
+
+
+def _refuse_errors(done: dbt_runner.DbtReport) -> None:
+    """Raise :class:`BuildError` naming each model and test that ended in an error, and why."""
+    broken = _errors(done)
+    if broken:
+        raise BuildError(
+            f"dbt: {len(broken)} of {len(done.nodes)} node(s) failed:\n"
+            + "\n".join(f"  - {node.resource_type} {node.name}: {node.message}" for node in broken),
+            hint="No new submission can be told as the cause. Each table is either as before or "
+            "complete; mend the cause and run again.",
+        )
 
 
 def _incomplete(done: dbt_runner.DbtReport) -> list[dbt_runner.DbtNode]:
