@@ -143,9 +143,8 @@ class Story:
         """Where everything stands after a step, and whether readers see what they should."""
         self.states[step] = json.loads(self.run(f"{step}: status", "status", "--json").stdout)
         self.run(f"{step}: verify", "verify")
-        query = "select count(*)::int as n from marts.patient_encounter_summary"
-        seen = self.run(f"{step}: marts", "sql", "--json", query)
-        self.marts[step] = int(json.loads(seen.stdout)[0]["n"])
+        published = self.states[step]["last_publish"]["row_counts"]
+        self.marts[step] = published["patient_encounter_summary"]
 
     def state(self, step: str, submitter: str) -> str:
         """The state of the newest submission of a submitter after a step."""
