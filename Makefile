@@ -39,7 +39,7 @@ demo: setup  ## Run the whole pipeline on samples/ and show the result
 up: setup  ## Run it as a service: Dagster UI, daemon, inbox sensor
 	@$(BIN)/lakehouse up
 
-down: setup  ## Stop the service
+down: setup  ## Stop what up and dashboards started
 	@$(BIN)/lakehouse down
 
 dashboards: setup  ## Superset without Docker, on this platform's Postgres: http://127.0.0.1:8088

@@ -1,7 +1,8 @@
 """Every setting of the platform, read in one place from the environment and ``.env``.
 
-The environment wins over ``.env``. Each secret ``X`` is also read from the file named by
-``X_FILE``, so that containers can hand secrets over as files. Placeholders are refused by name.
+The environment wins over ``.env``; a variable that is empty counts as unset. Each secret ``X`` is
+also read from the file named by ``X_FILE``, so that containers can hand secrets over as files.
+Placeholders are refused by name.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakehouse.errors import ConfigurationError
@@ -33,7 +34,11 @@ class Settings(BaseSettings):
     """The settings tree. Field ``x_y`` is environment variable ``X_Y``."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
     )
 
     home: Path = Field(
@@ -77,7 +82,7 @@ class Settings(BaseSettings):
         default=3, ge=1, le=10, description="Path segments below inbox/ that make one drop."
     )
     quiescence_minutes: float = Field(
-        default=15.0, ge=0, description="A drop without _SUCCESS closes after this long unchanged."
+        default=1.0, ge=0, description="A drop without _SUCCESS closes after this long unchanged."
     )
     archive_max_gb: float = Field(
         default=100.0, gt=0, description="What an archive that is dropped may unpack to, in GB."
@@ -133,11 +138,6 @@ class Settings(BaseSettings):
     hub_links: str | None = Field(
         default=None, description="Links the hub shows where a proxy is in front: name=url, …"
     )
-
-    @field_validator("quality_rules", mode="before")
-    @classmethod
-    def _empty_is_unset(cls, value: Any) -> Any:
-        return value or None
 
     @model_validator(mode="before")
     @classmethod

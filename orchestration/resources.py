@@ -9,6 +9,7 @@ from pydantic import PrivateAttr
 from lakehouse import lake
 from lakehouse.platform import Platform, open_platform
 from lakehouse.privacy import log_at
+from orchestration import presence
 
 
 class PlatformResource(dg.ConfigurableResource["PlatformResource"]):
@@ -18,6 +19,8 @@ class PlatformResource(dg.ConfigurableResource["PlatformResource"]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["PlatformResource"]:
+        if context.dagster_run is not None and presence.is_of_command_line(context.dagster_run):
+            self._opened = open_platform()  # the command has chosen what its terminal hears
         platform = self.open()
         try:
             with lake.kept_open(platform.settings):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from lakehouse.cli.console import console, table
+from lakehouse.cli.console import AsJson, console, print_json, table
 
 _PANEL = "Administration"
 
@@ -30,6 +31,7 @@ def audit(
     subject: Annotated[
         str | None, typer.Argument(help="kind:id, as submission:2026…; default: verify the chain.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """The audit trail: verify its hash chain and its anchors, or show the history of one subject.
 
@@ -46,6 +48,11 @@ def audit(
     engine = platform.engine
     if subject is None:
         chain = anchors.anchor(engine, platform.store)
+        if as_json:
+            print_json({"intact": chain.intact, **asdict(chain)})
+            if not chain.intact:
+                raise typer.Exit(1)
+            return
         if chain.intact:
             console.print(f"{chain.events:,} events, intact. Head: {chain.head}")
             return
@@ -61,6 +68,19 @@ def audit(
                 f"The audit trail has no event of {subject}.",
                 hint="A subject is kind:id, as submission:2026…; `lakehouse status` lists them.",
             )
+        if as_json:
+            print_json(
+                [
+                    {
+                        "occurred_at": event.occurred_at,
+                        "actor": event.actor,
+                        "action": event.action,
+                        "reason": event.reason,
+                    }
+                    for event in events
+                ]
+            )
+            return
         console.print(
             table(
                 subject,
@@ -70,7 +90,7 @@ def audit(
         )
 
 
-def maintain() -> None:
+def maintain(as_json: AsJson = False) -> None:
     """Compact the lake's files, expire old snapshots, remove files nobody needs."""
     from lakehouse import maintenance
     from lakehouse.metadata import anchors
@@ -79,6 +99,10 @@ def maintain() -> None:
     platform = open_platform()
     report = maintenance.run(platform.settings)
     trail = anchors.anchor(platform.engine, platform.store)
+    if as_json:
+        print_json(report)
+        trail.require_intact()
+        return
     console.print(
         f"{report.files_rewritten} file(s) written without deleted rows, "
         f"{report.files_merged} file(s) merged, {report.snapshots_expired} snapshot(s) expired, "

@@ -22,7 +22,7 @@ from lakehouse.progress import Step, listening
 
 #: Values up to this length (ids, times, numbers) are not broken over lines: longer texts make room.
 _KEPT_WHOLE = 26
-#: The least room for a text that is longer.
+#: The least room for a text that is longer; its words are not broken either where they are ids.
 _ROOM_FOR_TEXT = 16
 #: Characters between two columns.
 _GAP = 2
@@ -61,8 +61,8 @@ def table(
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max((len(row[index]) for row in cells), default=0) for index in range(len(columns))]
     needed = [
-        max(min(width, _ROOM_FOR_TEXT if width > _KEPT_WHOLE else width), len(name))
-        for name, width in zip(columns, widths, strict=True)
+        max(_least_room([row[index] for row in cells], widths[index]), len(name))
+        for index, name in enumerate(columns)
     ]
     if sum(needed) + _GAP * len(needed) > console.width:
         drawn = _one_by_one(columns, cells)
@@ -81,6 +81,13 @@ def table(
             drawn.add_row(*[escape(cell) for cell in row])
     # Rich would break a title at the table's width.
     return drawn if title is None else Group(Text(title, style="bold"), drawn)
+
+
+def _least_room(values: Sequence[str], width: int) -> int:
+    if width <= _KEPT_WHOLE:
+        return width
+    words = (len(word) for value in values for word in value.split())
+    return max(_ROOM_FOR_TEXT, min(max(words, default=0), _KEPT_WHOLE))
 
 
 def _one_by_one(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> Table:

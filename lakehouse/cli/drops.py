@@ -199,6 +199,7 @@ def retake(
 def release(
     submission: Annotated[str, typer.Argument(help="A submission that is HELD.")],
     reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")],
+    as_json: AsJson = False,
 ) -> None:
     """Take a held submission in nevertheless: the rules that it broke do not hold it any more.
 
@@ -211,6 +212,9 @@ def release(
 
     with Session(open_platform().engine) as session, session.begin():
         released = submissions.release(session, submission, actor=actor(), reason=reason)
+    if as_json:
+        print_json({"submission": submission, "released_from": released})
+        return
     for rule in released:
         console.print(f"Released from [bold]{escape(rule)}[/].")
     console.print("Next: [bold]lakehouse run[/] takes it into Silver, Gold and marts.")
@@ -222,6 +226,7 @@ def withdraw(
     whole_drop: Annotated[
         bool, typer.Option(help="Also withdraw the earlier states of its drop.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Withdraw a submission: after the next build everything reads as if it had never come.
 
@@ -233,6 +238,9 @@ def withdraw(
     done = withdraw_submission(
         open_platform().engine, submission, reason=reason, actor=actor(), whole_drop=whole_drop
     )
+    if as_json:
+        print_json(done)
+        return
     console.print(f"{len(done.withdrawn)} submission(s) withdrawn.")
     for restored in done.restored:
         console.print(f"[yellow]{restored}[/], which it had replaced, counts again.")

@@ -27,7 +27,6 @@ app = typer.Typer(
     name="lakehouse",
     help="A lakehouse for health and life-science data: raw drops in, trusted tables out.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )

@@ -43,7 +43,7 @@ def demo() -> None:
         word = f"{report.written} file(s) put" if report.written else "already there"
         console.print(f"   inbox/{group:<44} [dim]{word}[/]")
     console.print()
-    _run(platform, started)
+    _run(platform, started, totals=True)
     console.print(
         "\n[bold]Next[/]\n"
         "   make up                 the Dagster UI on this data, with the inbox watched\n"
@@ -58,8 +58,14 @@ def run(
     full_refresh: Annotated[
         bool, typer.Option(help="Build Silver anew from Bronze instead of what was touched.")
     ] = False,
+    totals: Annotated[
+        bool,
+        typer.Option(
+            "--totals", help="Show also the rows of every table, and all that is in quarantine."
+        ),
+    ] = False,
 ) -> None:
-    """Everything pending: register closed drops, land, build, check, publish.
+    """Everything pending: register closed drops, land, build, check, publish; ends with what it added.
 
     A submission whose rows break an error rule is held alone; the others are published. Exit code 3
     where nothing but held submissions was landed, or a rule of a whole table fails.
@@ -70,27 +76,33 @@ def run(
     from lakehouse.platform import open_platform
 
     started = time.monotonic()
-    _run(open_platform(), started, as_json=as_json, full_refresh=full_refresh)
+    _run(open_platform(), started, as_json=as_json, full_refresh=full_refresh, totals=totals)
 
 
 def _run(
-    platform: Platform, started: float, *, as_json: bool = False, full_refresh: bool = False
+    platform: Platform,
+    started: float,
+    *,
+    as_json: bool = False,
+    full_refresh: bool = False,
+    totals: bool = False,
 ) -> None:
     """Run what is pending and show the summary."""
-    from lakehouse.cli.summary import show_summary, summarise
+    from lakehouse.cli.summary import row_counts, show_summary, summarise
     from lakehouse.errors import QualityError
     from lakehouse.lake import kept_open
 
     done = None
     with kept_open(platform.settings):
+        before = row_counts(platform)
         if full_refresh or _is_pending(platform):
             with progress_lines(quiet=as_json):
                 done = _work(platform, full_refresh=full_refresh)
-        summary = summarise(platform, run=done, seconds=time.monotonic() - started)
+        summary = summarise(platform, run=done, seconds=time.monotonic() - started, before=before)
     if as_json:
         print_json(summary)
     else:
-        show_summary(summary)
+        show_summary(summary, totals=totals)
     if summary.landed and not set(summary.landed) - {one.submission_id for one in summary.held}:
         raise QualityError(
             f"All that this run landed is held: {len(summary.landed)} submission(s).",
@@ -123,6 +135,7 @@ def land(
     submission: Annotated[
         list[str] | None, typer.Argument(help="Submissions; default: all staged.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Land staged submissions in Bronze (a submission named again is landed again)."""
     from sqlalchemy.orm import Session
@@ -134,14 +147,17 @@ def land(
     with Session(platform.engine) as session:
         for name in submission or []:
             submissions.get(session, name)  # before a run of it is made
-    with progress_lines():
+    with progress_lines(quiet=as_json):
         from orchestration.instance import open_instance
         from orchestration.runner import PipelineRun, land_staged
 
         done = PipelineRun()
         with open_instance(platform.settings) as instance:
             land_staged(platform, instance, done, only=submission)
-    console.print(f"{len(done.landed)} landed, {len(done.failed)} failed.")
+    if as_json:
+        print_json(done)
+    else:
+        console.print(f"{len(done.landed)} landed, {len(done.failed)} failed.")
     if done.failed:
         raise typer.Exit(1)
 
@@ -150,9 +166,12 @@ def build(
     full_refresh: Annotated[
         bool, typer.Option(help="Build Silver anew from Bronze instead of what was touched.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Build Silver and Gold from what was landed or withdrawn, and check them; do not publish."""
-    _job("transform", full_refresh=full_refresh)
+    done = _job("transform", full_refresh=full_refresh, quiet=as_json)
+    if as_json:
+        print_json(done)
 
 
 def check(
@@ -160,6 +179,7 @@ def check(
         bool,
         typer.Option("--all", help="Show every rule with its numbers, not only those that fail."),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run all quality suites on every layer as it is now, and show what fails and who is held.
 
@@ -170,11 +190,15 @@ def check(
     from lakehouse.metadata.status import held, latest_checks
     from lakehouse.platform import open_platform
 
-    _job("check")
+    _job("check", quiet=as_json)
     engine = open_platform().engine
     checks = latest_checks(engine)
-    show_checks(checks, every=every)
-    show_held(held(engine))
+    if as_json:
+        shown = [check for check in checks if every or not check.passed]
+        print_json({"checks": shown, "held": held(engine)})
+    else:
+        show_checks(checks, every=every)
+        show_held(held(engine), in_full=True)
     broken = sum(check.severity == "error" and not check.passed for check in checks)
     if broken:
         raise QualityError(
@@ -187,6 +211,7 @@ def publish(
     rollback: Annotated[
         bool, typer.Option(help="Re-point the views to the previous publish instead.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Publish what Gold holds to Postgres, or go back to the previous publish.
 
@@ -199,19 +224,25 @@ def publish(
 
     platform = open_platform()
     if not rollback:
-        _job("publish")
+        _job("publish", quiet=as_json)
         shown = publishes.current(platform.engine)
         build_id = shown.build_id if shown is not None else None
         found = publishes.compare(platform.engine, build_id)
+        if as_json:
+            print_json({"build_id": build_id, "submissions": found})
+            return
         show_comparison(found, build_id=build_id, rolled_back=False)
         return
     from publishing import rollback as roll_back
 
     report = roll_back(platform.settings, platform.engine, actor=actor())
-    console.print(report.message)
+    if as_json:
+        print_json(report)
+    else:
+        console.print(report.message)
 
 
-def verify() -> None:
+def verify(as_json: AsJson = False) -> None:
     """Compare what readers see with what they should see, and check the audit chain.
 
     Exit code 1 where the marts that readers see lack a submission that belongs there, still hold one
@@ -225,6 +256,12 @@ def verify() -> None:
     platform = open_platform()
     report = verify_published(platform.settings, platform.engine)
     chain = anchors.verify(platform.engine, platform.store)
+    if as_json:
+        agree = report.agrees and chain.intact
+        print_json({"agrees": agree, "published": report, "audit_trail": chain})
+        if not agree:
+            raise typer.Exit(1)
+        return
     console.print(
         table(
             f"Publish {report.n}, compared with {report.source}",
@@ -239,12 +276,15 @@ def verify() -> None:
         raise typer.Exit(1)
 
 
-def _job(name: str, *, full_refresh: bool = False) -> None:
+def _job(name: str, *, full_refresh: bool = False, quiet: bool = False) -> PipelineRun:
+    """Run one job; where not ``quiet``, with its progress and its time."""
     from lakehouse.platform import open_platform
 
     platform = open_platform()
-    with progress_lines():
+    with progress_lines(quiet=quiet):
         from orchestration.runner import run_job
 
         done = run_job(platform, name, full_refresh=full_refresh)
-    console.print(f"Done in {done.seconds.get('total', 0.0):.1f} s (run {done.run_ids[-1]}).")
+    if not quiet:
+        console.print(f"Done in {done.seconds.get('total', 0.0):.1f} s (run {done.run_ids[-1]}).")
+    return done

@@ -128,16 +128,20 @@ def _show_links(settings: Settings) -> None:
     ]
     for name, place in lines:
         console.print(f"    {name:<8} {place}", soft_wrap=True)
-    console.print("    Stop it with [bold]make down[/].")
+    console.print(
+        "    A drop in the inbox is taken once an empty _SUCCESS is in it, or when nothing in it\n"
+        f"    changed for {settings.quiescence_minutes:g} minute(s). Stop it with [bold]make down[/]."
+    )
 
 
 def down() -> None:
-    """Stop what `up` started, and the embedded Postgres. Nothing is lost."""
+    """Stop what `up` and `make dashboards` started, and the embedded Postgres. Nothing is lost."""
     from lakehouse import embedded
     from lakehouse.platform import existing_settings
 
     settings = existing_settings()
-    stopped = [name for name in _NAMES if _stop(settings, name)]
+    stopped = ["Superset"] if _stop_superset(settings) else []
+    stopped += [name for name in _NAMES if _stop(settings, name)]
     if "daemon" in stopped and (settings.postgres_url or embedded.is_running(settings)):
         from orchestration.daemon import forget
 
@@ -145,6 +149,33 @@ def down() -> None:
     if settings.postgres_url is None and embedded.stop(settings):
         stopped.append("postgres")
     console.print(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing was running.")
+
+
+def _stop_superset(settings: Settings) -> bool:
+    """End the Superset of `make dashboards`, which writes its number when it starts (superset/native.py)."""
+    try:
+        pid = int((settings.home / "superset" / "gunicorn.pid").read_text(encoding="utf-8"))
+        command = Path(f"/proc/{pid}/cmdline")
+        if command.exists() and b"gunicorn" not in command.read_bytes():
+            return False  # another program was given its number
+        os.kill(pid, signal.SIGTERM)
+    except (OSError, ValueError):
+        return False
+    deadline = time.monotonic() + _STOP_SECONDS
+    while _pid_alive(pid):
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            break
+        time.sleep(0.1)
+    return True
+
+
+def _pid_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _folder(settings: Settings) -> Path:

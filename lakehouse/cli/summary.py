@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
@@ -29,6 +29,16 @@ from lakehouse.platform import Platform
 if TYPE_CHECKING:
     from orchestration.runner import PipelineRun
 
+#: What people count in a corpus, and the table that has one row for each.
+_COUNTED = {
+    "patients": "silver.patient",
+    "encounters": "gold.encounter_summary",
+    "conditions": "silver.condition",
+    "observations": "silver.observation",
+    "notes": "silver.soap_note",
+    "imaging studies": "silver.imaging_study",
+}
+
 #: Columns from which a terminal shows the submissions' numbers in full.
 _WIDE = 100
 
@@ -52,11 +62,16 @@ _STAGE_NAMES = {
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did and what is there now. ``tables`` maps ``layer.table`` to rows."""
+    """What a run did and what is there now.
+
+    ``tables`` maps ``layer.table`` to rows; ``added`` maps what people count to how many more (or,
+    below zero, fewer) there are than before the run.
+    """
 
     nothing_new: bool
     seconds: float
     landed: Sequence[str]
+    added: dict[str, int]
     tables: dict[str, int]
     stages: dict[str, float]
     status: StatusReport
@@ -69,13 +84,18 @@ class Summary:
         return self.status.held
 
 
-def summarise(platform: Platform, *, run: PipelineRun | None, seconds: float) -> Summary:
-    """The state of everything after ``run`` (None: there was nothing to do)."""
+def summarise(
+    platform: Platform, *, run: PipelineRun | None, seconds: float, before: Mapping[str, int]
+) -> Summary:
+    """The state of everything after ``run`` (None: there was nothing to do), and what it added to
+    the tables' rows ``before`` it."""
+    tables = row_counts(platform)
     return Summary(
         nothing_new=run is None,
         seconds=round(seconds, 3),
         landed=list(run.landed) if run else [],
-        tables=row_counts(platform),
+        added={what: tables.get(name, 0) - before.get(name, 0) for what, name in _COUNTED.items()},
+        tables=tables,
         stages=dict(run.seconds) if run else {},
         status=status(platform.engine),
         run_ids=list(run.run_ids) if run else [],
@@ -100,19 +120,34 @@ def row_counts(platform: Platform) -> dict[str, int]:
     return counts
 
 
-def show_summary(summary: Summary) -> None:
-    """The closing table of ``demo`` and ``run``."""
+def show_summary(summary: Summary, *, totals: bool = False) -> None:
+    """The end of ``demo`` and ``run``: what was added, what needs a person; before it, where
+    ``totals`` are asked for, all that is there now."""
+    if totals:
+        _show_totals(summary)
     if summary.nothing_new:
         words = "built and published" if not summary.rolled_back else "built"
         apart = ", or held" if summary.held else ""
         console.print(f"[bold]Nothing new[/]: every drop is registered, {words}{apart}.")
-    _show_tables(summary.tables)
+    else:
+        _show_added(summary)
     _show_checks_line(summary.status)
-    _show_quarantine(summary.status)
-    _show_published(summary.status)
+    _show_needs_a_person(summary)
     if summary.rolled_back:
         console.print(_ROLLED_BACK)
     show_held(summary.held)
+    held = {line.submission_id for line in summary.held} & set(summary.landed)
+    landed = f"{len(summary.landed)} submission(s) landed, " if summary.landed else ""
+    landed += f"{len(held)} of them held, " if held else ""
+    console.print(f"[bold green]Done[/] in {summary.seconds:.1f} s: {landed}all above is current.")
+    if not totals:
+        console.print("[dim]Rows of every table: lakehouse run --totals, lakehouse tables[/]")
+
+
+def _show_totals(summary: Summary) -> None:
+    _show_tables(summary.tables)
+    _show_quarantine(summary.status)
+    _show_published(summary.status)
     if summary.stages:
         rows = [
             (_STAGE_NAMES.get(name, name), seconds)
@@ -120,10 +155,34 @@ def show_summary(summary: Summary) -> None:
             if name != "total"
         ]
         console.print(table("Seconds per stage", ("stage", "seconds"), rows))
-    held = {line.submission_id for line in summary.held} & set(summary.landed)
-    landed = f"{len(summary.landed)} submission(s) landed, " if summary.landed else ""
-    landed += f"{len(held)} of them held, " if held else ""
-    console.print(f"[bold green]Done[/] in {summary.seconds:.1f} s: {landed}all above is current.")
+
+
+def _show_added(summary: Summary) -> None:
+    """What people count: how many more than before, and how many there are."""
+    rows = [
+        (what, summary.added[what], summary.tables[name])
+        for what, name in _COUNTED.items()
+        if name in summary.tables
+    ]
+    if rows:
+        console.print(table("What this run added", ("", "added", "now"), rows))
+
+
+def _show_needs_a_person(summary: Summary) -> None:
+    """What this run could not take, and files that somebody has to name. Who is held comes apart."""
+    for line in summary.status.submissions:
+        if line.submission_id in summary.landed and line.quarantined:
+            console.print(
+                f"[yellow]Quarantine[/]: {line.quarantined:,} of {line.arrived:,} records of "
+                f"{escape(line.drop)}. Why, and what to do:"
+            )
+            console.print(f"   lakehouse quarantine {line.submission_id}", soft_wrap=True)
+    reviewed = {item.submission_id for item in summary.status.needs_review}
+    if reviewed:
+        console.print(
+            f"[yellow]Review[/]: {len(summary.status.needs_review)} file(s) of {len(reviewed)} "
+            "submission(s) whose type a person has to name: lakehouse status"
+        )
 
 
 def show_comparison(found: Comparison, *, build_id: str | None, rolled_back: bool) -> None:
@@ -195,7 +254,7 @@ def _submissions(lines: Sequence[SubmissionLine]) -> RenderableType:
         "quarantined": "quarantined",
     }
     if console.width < _WIDE:
-        for name in ("from", "type", "files", "accepted"):
+        for name in ("from", "type", "files", "arrived", "accepted"):
             del columns[name]
     rows = [[getattr(line, name) for name in columns.values()] for line in lines]
     return table(None, list(columns), rows)
@@ -221,8 +280,9 @@ def show_checks(checks: Sequence[CheckLine], *, every: bool = False) -> None:
         console.print(f"Not built yet, so not checked: {', '.join(absent)}.")
 
 
-def show_held(lines: Sequence[HeldLine]) -> None:
-    """Who is held, by which rules with their numbers, and what to do."""
+def show_held(lines: Sequence[HeldLine], *, in_full: bool = False) -> None:
+    """Who is held, by which rules with their numbers, and what to do; ``in_full`` with what the
+    rules expect."""
     for submission_id, of_one in groupby(lines, key=attrgetter("submission_id")):
         broken = list(of_one)
         sender = f"{broken[0].submitter} · {broken[0].file_type}"
@@ -230,12 +290,13 @@ def show_held(lines: Sequence[HeldLine]) -> None:
             f"[bold red]Held[/]: [bold]{submission_id}[/] ({escape(sender)}); all else goes on."
         )
         for line in broken:
-            rule = f"{line.layer}.{line.table_name} {line.rule}: {line.message}"
+            message = line.message if in_full else _in_brief(line.message, line.expected)
+            rule = f"{line.layer}.{line.table_name} {line.rule}: {message}"
             console.print(Padding(escape(rule), (0, 0, 0, 3)))
         console.print(
             Padding(
-                "→ Correct the drop and send it again, or\n"
-                f"  lakehouse release {submission_id} --reason …   to take it in nevertheless, or\n"
+                "→ Correct the drop and send it again, or take it in nevertheless, or withdraw it:\n"
+                f"  lakehouse release {submission_id} --reason …\n"
                 f"  lakehouse withdraw {submission_id} --reason …",
                 (0, 0, 0, 3),
                 style="dim",
@@ -249,6 +310,11 @@ def _show_check(check: CheckLine) -> None:
     console.print(f" {mark} [bold]{check.layer}.{check.table_name}[/] {check.rule}{severity}")
     text = f"{check.expected} ({_numbers(check.observed)})" if check.passed else check.message or ""
     console.print(Padding(escape(text), (0, 0, 0, 5), style="dim"))
+
+
+def _in_brief(message: str, expected: str | None) -> str:
+    """A rule's message without the SQL that it expects; `lakehouse check` shows that."""
+    return message.replace(f"; expected: {expected}", "") if expected else message
 
 
 def _numbers(observed: Any) -> str:
@@ -273,15 +339,19 @@ def _show_checks_line(report: StatusReport) -> None:
     colour = "green" if not failed else "yellow"
     console.print(
         f"[bold]Checks[/]: {report.checks_passed} passed, [{colour}]{failed} failed[/]"
-        f"   [bold]Records[/]: {report.arrived:,} arrived = {report.accepted:,} accepted + "
-        f"{report.quarantined:,} quarantined"
+        + (" (lakehouse check shows the rules)" if failed else "")
     )
     for check in report.failed_checks:
-        console.print(
-            f"   [{'red' if check.severity == 'error' else 'yellow'}]{check.severity}[/] "
-            f"{check.layer}.{check.table_name} {check.rule}: "
-            f"{escape(check.message or check.expected or '')}"
+        message = _in_brief(check.message or check.expected or "", check.expected)
+        line = (
+            f"[{'red' if check.severity == 'error' else 'yellow'}]{check.severity}[/] "
+            f"{check.layer}.{check.table_name} {check.rule}: {escape(message)}"
         )
+        console.print(Padding(line, (0, 0, 0, 3)))
+    console.print(
+        f"[bold]Records[/]: {report.arrived:,} arrived = {report.accepted:,} accepted + "
+        f"{report.quarantined:,} quarantined"
+    )
 
 
 def _show_quarantine(report: StatusReport) -> None:

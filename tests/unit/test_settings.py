@@ -136,3 +136,25 @@ def test_an_empty_secret_is_refused(tmp_path: Path) -> None:
     (tmp_path / "privacy_key").touch()
     with pytest.raises(ConfigurationError, match="privacy_key is empty"):
         secret_file(tmp_path / "privacy_key")
+
+
+def test_a_variable_that_is_empty_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("POSTGRES_URL", "OBJECT_STORE_URL", "QUALITY_RULES", "HUB_PORT", "PRIVACY_KEY"):
+        monkeypatch.setenv(name, "")
+    settings = Settings(_env_file=None)
+    assert settings.postgres_url is None
+    assert settings.object_store_url is None
+    assert settings.quality_rules is None
+    assert settings.privacy_key is None
+    assert settings.hub_port == 54321
+
+
+def test_a_drop_closes_after_a_minute_with_and_without_containers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("QUIESCENCE_MINUTES", raising=False)
+    root = Path(__file__).resolve().parents[2]
+    compose = (root / "docker-compose.yml").read_text(encoding="utf-8")
+    found = re.search(r"QUIESCENCE_MINUTES:-([\d.]+)", compose)
+    assert found is not None
+    assert Settings(_env_file=None).quiescence_minutes == float(found[1]) == 1

@@ -155,3 +155,12 @@ def test_an_empty_lake_can_be_looked_at(lakehouse: Lakehouse) -> None:
         assert lakehouse(*words, COLUMNS="80").returncode == 0
     assert lakehouse("--version").stdout.startswith("lakehouse ")
     assert lakehouse("walkthrough", check=False).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("command_name", "key"), [("land", "landed"), ("audit", "intact"), ("maintain", "files_merged")]
+)
+def test_a_machine_reads_nothing_but_json(
+    lakehouse: Lakehouse, command_name: str, key: str
+) -> None:
+    assert key in json.loads(lakehouse(command_name, "--json").stdout)

@@ -50,3 +50,11 @@ def test_a_row_that_is_too_wide_is_a_list_of_its_columns() -> None:
 
 def test_brackets_in_values_are_text_and_no_markup() -> None:
     assert "entry[3] [red]" in " ".join(lines(None, ("place",), [("entry[3] [red]",)]))
+
+
+def test_an_id_inside_a_text_is_not_broken() -> None:
+    columns = ("when", "who", "what", "why")
+    row = ("2026-03-01 10:15:00", "dagster:publish", "submission.published", f"readers see {ID}")
+    shown = lines(None, columns, [row])
+    assert any(ID in line for line in shown)
+    assert all(len(line) <= 80 for line in shown)
