@@ -92,17 +92,27 @@
 
 
 {#-
-    Dosage elements (a list of JSON) as structs. Of several doses or rates of one instruction the first
-    counts. https://hl7.org/fhir/R4/dosage.html
+    Dosage elements (a list of JSON) as structs, in the order of their `sequence`. Of several doses or
+    rates of one instruction the first counts. https://hl7.org/fhir/R4/dosage.html
 -#}
 {% macro dosages(elements) -%}
     list_transform(
         list_transform(
-            {{ elements }},
-            lambda element: from_json(
-                element,
-                '{"text":"VARCHAR","patientInstruction":"VARCHAR","timing":{"event":["VARCHAR"],"repeat":{"boundsPeriod":{"start":"VARCHAR","end":"VARCHAR"},"frequency":"INTEGER","period":"DOUBLE","periodUnit":"VARCHAR","when":["VARCHAR"],"timeOfDay":["VARCHAR"]},"code":{{ concept_shape() }}},"asNeededBoolean":"BOOLEAN","asNeededCodeableConcept":{{ concept_shape() }},"site":{{ concept_shape() }},"route":{{ concept_shape() }},"method":{{ concept_shape() }},"doseAndRate":[{"doseQuantity":{{ quantity_shape() }},"doseRange":{"low":{{ quantity_shape() }},"high":{{ quantity_shape() }}},"rateQuantity":{{ quantity_shape() }},"rateRatio":"JSON","rateRange":"JSON"}]}'
-            )
+            list_sort(
+                list_transform(
+                    list_transform(
+                        {{ elements }},
+                        lambda element: from_json(
+                            element,
+                            '{"sequence":"INTEGER","text":"VARCHAR","patientInstruction":"VARCHAR","timing":{"event":["VARCHAR"],"repeat":{"boundsPeriod":{"start":"VARCHAR","end":"VARCHAR"},"frequency":"INTEGER","period":"DOUBLE","periodUnit":"VARCHAR","when":["VARCHAR"],"timeOfDay":["VARCHAR"]},"code":{{ concept_shape() }}},"asNeededBoolean":"BOOLEAN","asNeededCodeableConcept":{{ concept_shape() }},"site":{{ concept_shape() }},"route":{{ concept_shape() }},"method":{{ concept_shape() }},"doseAndRate":[{"doseQuantity":{{ quantity_shape() }},"doseRange":{"low":{{ quantity_shape() }},"high":{{ quantity_shape() }}},"rateQuantity":{{ quantity_shape() }},"rateRatio":"JSON","rateRange":"JSON"}]}'
+                        )
+                    ),
+                    lambda element, place: {
+                        'sequence': coalesce(element.sequence, place), 'place': place, 'element': element
+                    }
+                )
+            ),
+            lambda placed: placed.element
         ),
         lambda dosage: {
             'text': dosage.text,
@@ -111,11 +121,14 @@
             'timing_text': coalesce(
                 dosage.timing.code.text,
                 {{ preferred_coding(codings('dosage.timing.code.coding')) }}.display,
-                concat_ws(
-                    ' ',
-                    dosage.timing.repeat.frequency::varchar
-                    || ' per ' || {{ number_text('dosage.timing.repeat.period') }} || ' ' || dosage.timing.repeat."periodUnit",
-                    nullif(list_aggregate(list_concat(dosage.timing.repeat."when", dosage.timing.repeat."timeOfDay"), 'string_agg', ' '), '')
+                nullif(
+                    concat_ws(
+                        ' ',
+                        dosage.timing.repeat.frequency::varchar
+                        || ' per ' || {{ number_text('dosage.timing.repeat.period') }} || ' ' || dosage.timing.repeat."periodUnit",
+                        nullif(list_aggregate(list_concat(dosage.timing.repeat."when", dosage.timing.repeat."timeOfDay"), 'string_agg', ' '), '')
+                    ),
+                    ''
                 )
             ),
             'frequency': dosage.timing.repeat.frequency,

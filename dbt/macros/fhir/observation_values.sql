@@ -9,6 +9,18 @@
 {%- endmacro %}
 
 
+{#- A Quantity as `< 5 mg`. -#}
+{% macro quantity_text(quantity) -%}
+    list_transform(
+        [from_json({{ quantity }}, '{"comparator":"VARCHAR","value":"JSON","unit":"VARCHAR","code":"VARCHAR"}')],
+        lambda q: case
+            when q.value is not null
+                then concat_ws(' ', q.comparator, {{ number_text('q.value') }}, coalesce(q.unit, q.code))
+        end
+    )[1]
+{%- endmacro %}
+
+
 {#- A Range as `low - high unit`, with one end as `>= low unit` or `<= high unit`. -#}
 {% macro range_text(range) -%}
     {%- set parsed -%}
@@ -66,10 +78,13 @@
             {{ ranges }},
             lambda range: from_json(
                 range,
-                '{"low":{"value":"DOUBLE","unit":"VARCHAR","code":"VARCHAR"},"high":{"value":"DOUBLE","unit":"VARCHAR","code":"VARCHAR"},"type":{"coding":[{"code":"VARCHAR"}]},"text":"VARCHAR"}'
+                '{"low":{"value":"DOUBLE","unit":"VARCHAR","code":"VARCHAR"},"high":{"value":"DOUBLE","unit":"VARCHAR","code":"VARCHAR"},"type":{"coding":[{"code":"VARCHAR"}],"text":"VARCHAR"},"text":"VARCHAR"}'
             )
         ),
-        lambda range: range.type.coding is null or list_contains(list_transform(range.type.coding, lambda c: c.code), 'normal')
+        lambda range: coalesce(
+            list_contains(list_transform(range.type.coding, lambda c: c.code), 'normal'),
+            range.type.text is null or lower(range.type.text) in ('normal', 'normal range')
+        )
     )[1]
 {%- endmacro %}
 

@@ -67,3 +67,15 @@
         lambda timed: timed.member
     )
 {%- endmacro %}
+
+
+{#-
+    Whether a condition is over, by its clinical status or because something is said of its end.
+    https://hl7.org/fhir/R4/condition-definitions.html#Condition.abatement_x_
+-#}
+{% macro is_over() -%}
+    (
+        coalesce(clinical_status in ('resolved', 'inactive', 'remission'), false)
+        or coalesce(abatement_at, abatement_text) is not null
+    )
+{%- endmacro %}

@@ -31,3 +31,15 @@
 {% macro stated(text) -%}
     coalesce(nullif(trim({{ text }}), ''), 'unknown')
 {%- endmacro %}
+
+
+{#-
+    A code as a published mart shows it. Text without a code is somebody's own words: all of it is one
+    group there, while Silver and Gold tell it apart.
+-#}
+{% macro published_code(code, text) -%}
+    coalesce(
+        nullif(trim({{ code }}), ''),
+        case when trim({{ text }}) != '' then 'text only, no code' end
+    )
+{%- endmacro %}

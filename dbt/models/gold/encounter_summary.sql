@@ -35,7 +35,7 @@ condition_span as (
         *,
         coalesce(
             {{ first_day('abatement_at') }},
-            case when clinical_status in ('resolved', 'inactive', 'remission') then first_day end
+            case when {{ is_over() }} then first_day end
         ) as abated_on
     from (
         select
@@ -49,6 +49,7 @@ condition_span as (
             verification_status,
             onset_at,
             abatement_at,
+            abatement_text,
             {{ first_day('coalesce(onset_at, recorded_at)') }} as first_day
         from {{ counted('condition') }}
     )

@@ -9,20 +9,18 @@ population as (
 
 per_patient as (
     select
-        code,
-        code_system,
+        {{ published_code('code', 'display') }} as published_code,
+        case when code is not null then code_system end as code_system,
         patient_id,
-        bool_or(
-            abatement_at is null and coalesce(clinical_status, 'active') not in ('resolved', 'inactive', 'remission')
-        ) as is_active
+        bool_or(not {{ is_over() }}) as is_active
     from {{ counted('condition') }}
-    where code is not null
-    group by code, code_system, patient_id
+    where code is not null or display is not null
+    group by 1, 2, 3
 ),
 
 counted as (
     select
-        per_patient.code,
+        per_patient.published_code as code,
         per_patient.code_system,
         profile.sex,
         profile.age_group,
@@ -30,7 +28,7 @@ counted as (
         count(*) filter (per_patient.is_active) as active_patient_count
     from per_patient
     inner join profile on per_patient.patient_id = profile.patient_id
-    group by per_patient.code, per_patient.code_system, profile.sex, profile.age_group
+    group by per_patient.published_code, per_patient.code_system, profile.sex, profile.age_group
 )
 
 select

@@ -1,9 +1,9 @@
 -- Grain: one row per month, encounter class, encounter type, sex and age group at the encounter.
 with counted as (
     select
-        date_trunc('month', summary.encounter_date)::date as encounter_month,
+        date_trunc('month', {{ first_day('summary.encounter_started_at') }})::date as encounter_month,
         {{ stated('summary.encounter_class') }} as encounter_class,
-        {{ stated('coalesce(type_name.display, summary.encounter_type_code)') }} as encounter_type,
+        {{ stated('coalesce(type_name.display, ' ~ published_code('summary.encounter_type_code', 'summary.encounter_type_display') ~ ')') }} as encounter_type,
         coalesce(profile.sex, 'unknown') as sex,
         {{ age_group('summary.age_years') }} as age_group,
         count(*) as encounter_count,
@@ -19,7 +19,7 @@ with counted as (
         on
             summary.encounter_type_code = type_name.code
             and summary.encounter_type_system is not distinct from type_name.code_system
-    where summary.encounter_date is not null
+    where length(summary.encounter_started_at) >= 7
     group by all
 )
 

@@ -3,7 +3,7 @@ with summary as (
     select
         *,
         {% for sign in vital_signs() -%}
-        list_filter(vitals, lambda v: v.vital_sign = '{{ sign }}')[-1].value as {{ sign }},
+        list_filter(vitals, lambda v: v.vital_sign = '{{ sign }}' and v.comparator is null)[-1].value as {{ sign }},
         {% endfor -%}
         {{ capped_age('age_years') }} as capped_age
     from {{ ref('encounter_summary') }}
@@ -23,9 +23,9 @@ select
     case when not profile.has_rare_origin then profile.state else 'unknown' end as state,
     {{ stated('summary.encounter_class') }} as encounter_class,
     {{ stated('summary.encounter_type_code') }} as encounter_type_code,
-    {{ stated('coalesce(type_name.display, summary.encounter_type_code)') }} as encounter_type,
+    {{ stated('coalesce(type_name.display, ' ~ published_code('summary.encounter_type_code', 'summary.encounter_type_display') ~ ')') }} as encounter_type,
     {{ stated('summary.encounter_status') }} as encounter_status,
-    coalesce(reason_name.display, summary.reason_code) as reason,
+    coalesce(reason_name.display, {{ published_code('summary.reason_code', 'summary.reason_display') }}) as reason,
     {{ length_hours('summary.encounter_started_at', 'summary.encounter_ended_at') }} as length_hours,
     len(summary.conditions)::integer as condition_count,
     len(summary.medications)::integer as medication_count,

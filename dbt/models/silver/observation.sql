@@ -198,9 +198,10 @@ select
         observation.effective_at,
         observation.effective_instant,
         observation.effective_period_start,
-        observation.effective_event
+        observation.effective_event,
+        observation.effective_timing_start
     ) as effective_at,
-    observation.effective_period_end as effective_end_at,
+    coalesce(observation.effective_period_end, observation.effective_timing_end) as effective_end_at,
     observation.issued_at,
     observation.status,
     observation.counts,

@@ -5,7 +5,7 @@
 with viewed as (
     with parsed as (
       select
-        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"bodySite":"JSON","category":["JSON"],"code":"JSON","component":["JSON"],"dataAbsentReason":"JSON","derivedFrom":[{"reference":"VARCHAR"}],"device":{"reference":"VARCHAR"},"effectiveDateTime":"VARCHAR","effectiveInstant":"VARCHAR","effectivePeriod":{"end":"VARCHAR","start":"VARCHAR"},"effectiveTiming":{"event":["VARCHAR"]},"encounter":{"reference":"VARCHAR"},"hasMember":[{"reference":"VARCHAR"}],"id":"VARCHAR","interpretation":["JSON"],"issued":"VARCHAR","method":"JSON","referenceRange":["JSON"],"resourceType":"VARCHAR","specimen":{"reference":"VARCHAR"},"status":"VARCHAR","subject":{"reference":"VARCHAR"},"valueBoolean":"JSON","valueCodeableConcept":"JSON","valueDateTime":"VARCHAR","valueInteger":"JSON","valuePeriod":"JSON","valueQuantity":{"code":"VARCHAR","comparator":"VARCHAR","unit":"VARCHAR","value":"JSON"},"valueRange":"JSON","valueRatio":"JSON","valueSampledData":"JSON","valueString":"VARCHAR","valueTime":"VARCHAR"}')) end as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"bodySite":"JSON","category":["JSON"],"code":"JSON","component":["JSON"],"dataAbsentReason":"JSON","derivedFrom":[{"reference":"VARCHAR"}],"device":{"reference":"VARCHAR"},"effectiveDateTime":"VARCHAR","effectiveInstant":"VARCHAR","effectivePeriod":{"end":"VARCHAR","start":"VARCHAR"},"effectiveTiming":{"event":["VARCHAR"],"repeat":{"boundsPeriod":{"end":"VARCHAR","start":"VARCHAR"}}},"encounter":{"reference":"VARCHAR"},"hasMember":[{"reference":"VARCHAR"}],"id":"VARCHAR","interpretation":["JSON"],"issued":"VARCHAR","method":"JSON","referenceRange":["JSON"],"resourceType":"VARCHAR","specimen":{"reference":"VARCHAR"},"status":"VARCHAR","subject":{"reference":"VARCHAR"},"valueBoolean":"JSON","valueCodeableConcept":"JSON","valueDateTime":"VARCHAR","valueInteger":"JSON","valuePeriod":"JSON","valueQuantity":{"code":"VARCHAR","comparator":"VARCHAR","unit":"VARCHAR","value":"JSON"},"valueRange":"JSON","valueRatio":"JSON","valueSampledData":"JSON","valueString":"VARCHAR","valueTime":"VARCHAR"}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",
@@ -26,6 +26,8 @@ with viewed as (
       case when _resource.effectivePeriod.start >= '[' and (_resource.effectivePeriod.start < '\' or _resource.effectivePeriod.start >= '{') and json_valid(_resource.effectivePeriod.start) and not contains(_text, to_json(_resource.effectivePeriod.start)) and not contains(cast(json(_text) as varchar), to_json(_resource.effectivePeriod.start)) then null else _resource.effectivePeriod.start end as "effective_period_start",
       case when _resource.effectivePeriod.end >= '[' and (_resource.effectivePeriod.end < '\' or _resource.effectivePeriod.end >= '{') and json_valid(_resource.effectivePeriod.end) and not contains(_text, to_json(_resource.effectivePeriod.end)) and not contains(cast(json(_text) as varchar), to_json(_resource.effectivePeriod.end)) then null else _resource.effectivePeriod.end end as "effective_period_end",
       list_filter(list_transform(_resource.effectiveTiming.event, lambda e_5: case when e_5 >= '[' and (e_5 < '\' or e_5 >= '{') and json_valid(e_5) and not contains(_text, to_json(e_5)) and not contains(cast(json(_text) as varchar), to_json(e_5)) then null else e_5 end), lambda e_6: e_6 is not null)[1] as "effective_event",
+      case when _resource.effectiveTiming.repeat.boundsPeriod.start >= '[' and (_resource.effectiveTiming.repeat.boundsPeriod.start < '\' or _resource.effectiveTiming.repeat.boundsPeriod.start >= '{') and json_valid(_resource.effectiveTiming.repeat.boundsPeriod.start) and not contains(_text, to_json(_resource.effectiveTiming.repeat.boundsPeriod.start)) and not contains(cast(json(_text) as varchar), to_json(_resource.effectiveTiming.repeat.boundsPeriod.start)) then null else _resource.effectiveTiming.repeat.boundsPeriod.start end as "effective_timing_start",
+      case when _resource.effectiveTiming.repeat.boundsPeriod.end >= '[' and (_resource.effectiveTiming.repeat.boundsPeriod.end < '\' or _resource.effectiveTiming.repeat.boundsPeriod.end >= '{') and json_valid(_resource.effectiveTiming.repeat.boundsPeriod.end) and not contains(_text, to_json(_resource.effectiveTiming.repeat.boundsPeriod.end)) and not contains(cast(json(_text) as varchar), to_json(_resource.effectiveTiming.repeat.boundsPeriod.end)) then null else _resource.effectiveTiming.repeat.boundsPeriod.end end as "effective_timing_end",
       case when _resource.issued >= '[' and (_resource.issued < '\' or _resource.issued >= '{') and json_valid(_resource.issued) and not contains(_text, to_json(_resource.issued)) and not contains(cast(json(_text) as varchar), to_json(_resource.issued)) then null else _resource.issued end as "issued_at",
       nullif(nullif(try_cast(cast(_resource.valueQuantity.value as varchar) as double), 'infinity'), '-infinity') as "value_quantity",
       case when _resource.valueQuantity.comparator >= '[' and (_resource.valueQuantity.comparator < '\' or _resource.valueQuantity.comparator >= '{') and json_valid(_resource.valueQuantity.comparator) and not contains(_text, to_json(_resource.valueQuantity.comparator)) and not contains(cast(json(_text) as varchar), to_json(_resource.valueQuantity.comparator)) then null else _resource.valueQuantity.comparator end as "value_comparator",
@@ -76,6 +78,8 @@ tidied as (
         {{ fhir_date('viewed.effective_period_start') }} as effective_period_start__checked,
         {{ fhir_date('viewed.effective_period_end') }} as effective_period_end__checked,
         {{ fhir_date('viewed.effective_event') }} as effective_event__checked,
+        {{ fhir_date('viewed.effective_timing_start') }} as effective_timing_start__checked,
+        {{ fhir_date('viewed.effective_timing_end') }} as effective_timing_end__checked,
         {{ fhir_date('viewed.issued_at') }} as issued_at__checked,
         {{ reference_id('viewed.specimen_reference', 'Specimen', 'specimen_reference_target', 'viewed.observation_id') }} as specimen_id,
         {{ reference_id('viewed.device_reference', 'Device|DeviceMetric', 'device_reference_target', 'viewed.observation_id') }} as device_id
@@ -132,6 +136,8 @@ select
     effective_period_start__checked as effective_period_start,
     effective_period_end__checked as effective_period_end,
     effective_event__checked as effective_event,
+    effective_timing_start__checked as effective_timing_start,
+    effective_timing_end__checked as effective_timing_end,
     issued_at__checked as issued_at,
     value_quantity,
     value_comparator,
@@ -177,6 +183,8 @@ select
         ['effective_period_start', "case when effective_period_start is not null and effective_period_start__checked is null then 'not a date' end"],
         ['effective_period_end', "case when effective_period_end is not null and effective_period_end__checked is null then 'not a date' end"],
         ['effective_event', "case when effective_event is not null and effective_event__checked is null then 'not a date' end"],
+        ['effective_timing_start', "case when effective_timing_start is not null and effective_timing_start__checked is null then 'not a date' end"],
+        ['effective_timing_end', "case when effective_timing_end is not null and effective_timing_end__checked is null then 'not a date' end"],
         ['issued_at', "case when issued_at is not null and issued_at__checked is null then 'not a date' end"],
         ['specimen_id', reference_issue('specimen_reference', 'specimen_id')],
         ['device_id', reference_issue('device_reference', 'device_id')]

@@ -249,6 +249,99 @@ ASKED = [
             ("first", "2024-06"),
         )
     ),
+    # What is known in part.
+    resource("Patient", "vague", birthDate="1960"),
+    visit("vague-visit", "vague", "2025-02"),
+    visit("vague-later", "vague", "2025-06-10T09:00:00Z", type=[{"text": "came by the ferry"}]),
+    *(
+        about(
+            "Condition",
+            f"since-{number}",
+            "vague",
+            code=concept(coding(SNOMED, f"v{number}", f"over {number}")),
+            onsetDateTime="2024-01-01",
+            **end,
+        )
+        for number, end in enumerate(
+            [
+                {"abatementString": "when the war was over"},
+                {"abatementAge": {"value": 31, "unit": "years", "code": "a"}},
+                {"abatementRange": {"low": {"value": 30}, "high": {"value": 32, "unit": "a"}}},
+                {"abatementDateTime": "2024-06"},
+            ]
+        )
+    ),
+    about(
+        "Condition",
+        "began-once",
+        "vague",
+        code=concept(coding(SNOMED, "v9", "began once")),
+        onsetAge={"value": 12, "comparator": "<", "unit": "a"},
+        recordedDate="2024-01-01",
+    ),
+    about("Condition", "told-1", "vague", code={"text": "the shakes"}, onsetDateTime="2025-05"),
+    about("Condition", "told-2", "vague", code={"text": "the chills"}, onsetDateTime="2025-05-09"),
+    about(
+        "Condition",
+        "some-year",
+        "vague",
+        code=concept(coding(SNOMED, "v-year", "some year")),
+        onsetDateTime="2022",
+    ),
+    *(
+        {
+            name: value
+            for name, value in categorised(
+                f"lab-{number}",
+                "vague",
+                "vague-later",
+                "laboratory",
+                effectiveDateTime=None,
+                **when,
+            ).items()
+            if value is not None
+        }
+        for number, when in enumerate(
+            [
+                {"effectivePeriod": {"end": "2025-07-01"}},
+                {
+                    "effectiveTiming": {
+                        "repeat": {"boundsPeriod": {"start": "2025-08-01", "end": "2025-08-09"}}
+                    }
+                },
+                {
+                    "effectiveInstant": "2025-09-30T23:00:00-05:00",
+                    "referenceRange": [
+                        {"type": {"text": "therapeutic"}, "low": {"value": 1}},
+                        {"low": {"value": 70}, "high": {"value": 110}},
+                    ],
+                },
+            ]
+        )
+    ),
+    request(
+        "v-dosed",
+        "vague",
+        concept(coding(LOCAL, "d", "dosed")),
+        dosageInstruction=[
+            {"sequence": 2, "text": "then rest"},
+            {"sequence": 1, "text": "first one", "route": {"text": "by mouth"}},
+        ],
+    ),
+    *(
+        categorised(
+            f"pulse-{number}",
+            "vague",
+            "vague-later",
+            "vital-signs",
+            code=concept(coding(LOINC, "8867-4")),
+            effectiveDateTime=f"2025-06-10T09:0{number}:00Z",
+            valueQuantity={"value": value, "unit": "/min", "code": "/min", **more},
+        )
+        for number, (value, more) in enumerate(
+            [(60, {}), (70, {}), (200, {"comparator": ">"}), (30, {"comparator": "<="})]
+        )
+    ),
 ]
 
 
@@ -313,7 +406,7 @@ def test_procedures_studies_and_results_that_did_not_happen_are_not_listed(built
     assert select(built, "select status from lake.marts.imaging_inventory") == ["available"]
     assert listed(built, "so-visit", "labs", "observation_id") == ["so-lab"]
     labs = "select sum(event_count) from lake.marts.clinical_event_monthly where event_type = 'lab'"
-    assert select(built, labs) == [1]
+    assert select(built, labs) == [1 + 3]  # so-lab, and those of `vague`
 
 
 def test_encounters_that_did_not_take_place_are_no_use_of_the_hospital(built: Silver) -> None:
@@ -339,7 +432,7 @@ def test_a_patient_whose_record_was_replaced_is_the_one_who_replaced_it(built: S
     prevalence = "select sum(patient_count) from lake.marts.condition_prevalence where code = '5'"
     assert select(built, prevalence) == [1]
     people = select(built, "select sum(patient_count) from lake.marts.patient_demographics")
-    assert people == [5]  # so, new, coded, moved, timed
+    assert people == [6]  # so, new, coded, moved, timed, vague
 
 
 def test_code_system_and_display_are_those_of_one_coding(built: Silver) -> None:
@@ -420,3 +513,102 @@ def test_an_unknown_age_is_unknown(built: Silver) -> None:
         " where encounter_date = date '2024-07-01'",
     )
     assert ages == [(None, "unknown")]
+
+
+def test_a_condition_is_over_when_anything_is_said_of_its_end(built: Silver) -> None:
+    said = select(
+        built,
+        "select onset_text, abatement_text from lake.silver.condition"
+        " where patient_id = 'vague' and starts_with(code, 'v') order by condition_id",
+    )
+    assert said == [
+        ("< 12 a", None),
+        (None, "when the war was over"),
+        (None, "31 years"),
+        (None, "30 - 32 a"),
+        (None, None),
+        (None, None),
+    ]
+    assert set(listed(built, "vague-later", "conditions", "condition_id")) == {
+        "began-once",
+        "some-year",
+        "told-1",
+        "told-2",
+    }
+    active = select(
+        built,
+        "select code, active_patient_count from lake.marts.condition_prevalence"
+        " where starts_with(code, 'v') order by code",
+    )
+    assert active == [("v-year", 1), ("v0", 0), ("v1", 0), ("v2", 0), ("v3", 0), ("v9", 1)]
+
+
+def test_text_without_a_code_is_one_group_in_the_marts(built: Silver) -> None:
+    label = "text only, no code"
+    prevalence = (
+        "select code_system, condition, patient_count from lake.marts.condition_prevalence"
+        f" where code = '{label}' and age_group = '60-69'"
+    )
+    assert select(built, prevalence) == [("unknown", label, 1)]
+    events = (
+        "select event_month, display, event_count from lake.marts.clinical_event_monthly"
+        f" where code = '{label}' and event_type = 'condition' and event_month >= date '2025-01-01'"
+    )
+    assert select(built, events) == [(date(2025, 5, 1), label, 2)]
+    type_ = (
+        "select encounter_type from lake.marts.encounter_utilisation"
+        " where encounter_month = date '2025-06-01'"
+    )
+    assert select(built, type_) == [label]
+    assert "the chills" in listed(built, "vague-later", "conditions")
+
+
+def test_only_a_known_month_is_one_in_the_marts(built: Silver) -> None:
+    years = "select count(*) from lake.marts.clinical_event_monthly where code = 'v-year'"
+    assert select(built, years) == [0]
+    visits = (
+        "select age_group, encounter_count from lake.marts.encounter_utilisation"
+        " where encounter_month = date '2025-02-01'"
+    )
+    assert select(built, visits) == [("unknown", 1)]
+    labs = (
+        "select event_month from lake.marts.clinical_event_monthly"
+        " where event_type = 'lab' and event_month >= date '2025-01-01' order by all"
+    )
+    assert select(built, labs) == [date(2025, month, 1) for month in (7, 8, 9)]
+
+
+def test_every_form_of_effective_is_a_time(built: Silver) -> None:
+    times = select(
+        built,
+        "select effective_at, effective_end_at, reference_low, reference_high"
+        " from lake.silver.observation where starts_with(observation_id, 'lab-') order by observation_id",
+    )
+    assert times == [
+        (None, "2025-07-01", None, None),
+        ("2025-08-01", "2025-08-09", None, None),
+        ("2025-09-30T23:00:00-05:00", None, 70.0, 110.0),
+    ]
+
+
+def test_dosages_are_in_their_own_sequence(built: Silver) -> None:
+    [(text, route, timing, texts)] = select(
+        built,
+        "select dosage_text, route_display, timing_text, list_transform(dosages, lambda d: d.text)"
+        " from lake.silver.medication_request where medication_request_id = 'v-dosed'",
+    )
+    assert (text, route, timing) == ("first one", "by mouth", None)
+    assert texts == ["first one", "then rest"]
+
+
+def test_a_limit_is_no_measurement(built: Silver) -> None:
+    assert select(
+        built,
+        "select measurement_count, patient_count, mean_value, limit_count"
+        " from lake.marts.vital_sign_monthly where month = date '2025-06-01'",
+    ) == [(2, 1, 65.0, 2)]
+    assert select(
+        built,
+        "select heart_rate from lake.marts.patient_encounter_summary"
+        " where encounter_date = date '2025-06-10'",
+    ) == [70.0]

@@ -31,7 +31,7 @@ PLANTED = {
     "file name": "Zyxwvquist_Quillabeth_7781",
     "broken resource id": "obs-broken-5b1d-planted",
 }
-#: Words of a clinician where others have a code. The marts count by them: nowhere else are they shown.
+#: Words of a clinician where others have a code. Marts count them all as one group.
 CLINICIANS = {
     "condition text": "sorrow since the harbour fire",
     "procedure text": "mended what the capstan tore",
@@ -222,10 +222,11 @@ def test_nothing_planted_leaves_the_data(searched: dict[str, str]) -> None:
     assert searched["folder site"]
     assert "missing_id" in searched["quarantine samples"]
     assert "DEBUG" in searched["terminal: run"]
+    assert "text only, no code" in searched["database marts"]
     leaks = [
         f"{what} in {where}"
         for where, text in searched.items()
-        for what, value in (PLANTED if where == "database marts" else PLANTED | CLINICIANS).items()
+        for what, value in (PLANTED | CLINICIANS).items()
         if value.lower() in text.lower()
     ]
     assert leaks == []
