@@ -354,15 +354,52 @@ def _laid_out(tree: lxml.html.HtmlElement | None) -> str:
 
     if tree is None:
         return ""
-    # 10<sup>9</sup> is not 109, and a dose that was struck out is not a dose.
-    for element in tree.iter("sup"):
-        if re.match(r"\s*[+\u2212-]?\d", element.text or ""):
-            element.text = "^" + (element.text or "").lstrip()
+    _mark_powers(tree)
     try:
         text = Inscriptis(tree, _layout()).get_text()
     except RecursionError:
         raise _UnreadableError("html is nested too deeply") from None
     return _tidied(text)
+
+
+#: What a superscript starts with that would change the number before it: 10<sup>-9</sup> is not 10-9,
+#: and 10<sup>9</sup> not 109.
+_POWER: Final = re.compile("\\s*[+\u2010-\u2013\u2212-]?\\s*\\d")
+_RAISED_STYLE: Final = re.compile(r"vertical-align\s*:\s*super", re.I)
+
+
+def _mark_powers(tree: lxml.html.HtmlElement) -> None:
+    """Write ``^`` before each raised number; raised elements side by side are one."""
+    import lxml.etree
+
+    for element in tree.iter(lxml.etree.Element):
+        before = element.getprevious()
+        if not _is_raised(element) or (before is not None and _is_raised_to(before)):
+            continue
+        words = list(element.xpath(".//text()"))
+        part = element
+        while _is_raised_to(part) and (following := part.getnext()) is not None:
+            if not _is_raised(following):
+                break
+            part = following
+            words += part.xpath(".//text()")
+        first = next((word for word in words if word.strip()), None)
+        if first is None or not _POWER.match("".join(words)):
+            continue
+        marked, parent = "^" + first.lstrip(), first.getparent()
+        if first.is_text:
+            parent.text = marked
+        else:
+            parent.tail = marked
+
+
+def _is_raised(element: lxml.html.HtmlElement) -> bool:
+    return element.tag == "sup" or bool(_RAISED_STYLE.search(element.get("style") or ""))
+
+
+def _is_raised_to(element: lxml.html.HtmlElement) -> bool:
+    """Whether an element is raised and what follows stands right behind it."""
+    return not element.tail and _is_raised(element)
 
 
 def _layout() -> ParserConfig:
@@ -374,6 +411,7 @@ def _layout() -> ParserConfig:
     lines = "caption center dd details dl dt fieldset form hr legend option section summary tr"
     css = dict(STRICT_CSS_PROFILE)
     css |= {name: HtmlElement(display=Display.block) for name in lines.split()}
+    # A dose that was struck out is not a dose.
     css |= {name: HtmlElement(prefix="~~", suffix="~~") for name in ("del", "s", "strike")}
     css |= {name: HtmlElement(display=Display.none) for name in ("template", "noscript", "object")}
     return ParserConfig(css=css)
@@ -385,6 +423,16 @@ def _tidied(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
 
 
+_RTF_RAISES: Final = re.compile(r"\\(?:super|up\d)")
+#: Control words, braces and texts; of a letter as ``\uN`` also what old readers show instead.
+_RTF_TOKEN: Final = re.compile(
+    r"""\\u(?P<code>-?\d{1,6})[ ]?(?:\\'[0-9a-f]{2}|[?-])?|\\'(?P<byte>[0-9a-f]{2})"""
+    r"""|\\(?P<word>[a-z]{1,32})(?P<number>-?\d{1,10})?[ ]?|(?P<brace>[{}])"""
+    r"""|\\(?P<sign>[^a-z])|(?P<text>[^\\{}\r\n]+)""",
+    re.I,
+)
+_RTF_NOT_RAISED: Final = frozenset({"nosupersub", "sub", "dn", "plain"})
+_RTF_LAYOUT: Final = frozenset({"par", "line", "tab", "cell", "row", "sect", "page"})
 _RTF_BINARY: Final = re.compile(rb"\\bin(\d{1,9}) ?")
 
 
@@ -407,6 +455,8 @@ def _rtf(raw: bytes, declared: str | None, damage: list[str]) -> str:
             lambda found: f"{{\\uc0\\u{ord(found[0])} }}",
             _decoded(raw, declared, damage),
         )
+    if _RTF_RAISES.search(marked):
+        marked = _with_powers_marked(marked)
     try:
         text = rtf_to_text(marked, errors="replace")  # type: ignore[no-untyped-call]
     except (ValueError, LookupError, RecursionError):
@@ -416,6 +466,48 @@ def _rtf(raw: bytes, declared: str | None, damage: list[str]) -> str:
     if "\ufffd" in text:
         damage.append("characters that the code page does not have")
     return _tidied(text.replace("\r", "").replace("\0", ""))
+
+
+def _with_powers_marked(rtf: str) -> str:
+    r"""RTF with ``^`` before each raised number. Raised is what stands after ``\super`` or ``\upN``
+    to the end of the group, or to a control word that ends it (RTF 1.9.1, Font Formatting)."""
+    raised = False
+    outside: list[bool] = []
+    run, run_start = "", 0
+    starts: list[int] = []
+    for token in _RTF_TOKEN.finditer(rtf):
+        word = token["word"]
+        text = _rtf_characters(token)
+        if token["brace"] == "{":
+            outside.append(raised)
+        elif token["brace"]:
+            raised = outside.pop() if outside else False
+        elif word in ("super", "up"):
+            raised = token["number"] != "0"
+        elif word in _RTF_NOT_RAISED:
+            raised = False
+        elif raised and text:
+            if not run:
+                text = text.lstrip()
+                run_start = token.end() - len(text) if token["text"] else token.start()
+            run += text
+        if (text and not raised) or word in _RTF_LAYOUT:
+            if _POWER.match(run):
+                starts.append(run_start)
+            run = ""
+    if _POWER.match(run):
+        starts.append(run_start)
+    edges = zip([0, *starts], [*starts, len(rtf)], strict=True)
+    return "^".join(rtf[start:end] for start, end in edges)
+
+
+def _rtf_characters(token: re.Match[str]) -> str:
+    """What a token shows; digits and signs have the same bytes in all code pages of Windows."""
+    if token["code"]:
+        return chr(int(token["code"]) % 0x10000)
+    if token["byte"]:
+        return bytes.fromhex(token["byte"]).decode("cp1252", "replace")
+    return token["text"] or {"_": "\u2011", "~": "\xa0"}.get(token["sign"] or "", "")
 
 
 def _without_binary(raw: bytes) -> bytes:

@@ -36,9 +36,16 @@ def reading(content: str | bytes, content_type: str | None) -> AttachmentText:
             "Labs\nTest  Value\nNa    140",
         ),
         ("4 x 10<sup>9</sup>/L on the 1<sup>st</sup>", "4 x 10^9/L on the 1st"),
+        ("10<sup><b>9</b></sup>/L, 10<sup>\n 12</sup>", "10^9/L, 10^12"),
+        ("10<sup>-3</sup>, 10<sup>&minus;3</sup>, 10<sup>&ndash;3</sup>", "10^-3, 10^−3, 10^–3"),
+        ("10<sup>-</sup><sup>1</sup><sup>2</sup> 3<sup>x</sup>", "10^-12 3x"),
+        ("10<span style='font-size:8pt; Vertical-Align: super'>9</span>/L", "10^9/L"),
+        ("10<sup><i></i>9</sup>/L", "10^9/L"),
+        ("CO<sub>2</sub>, HbA<sub>1c</sub>", "CO2, HbA1c"),
         ("<s>5 mg</s> 10 mg", "~~5 mg~~ 10 mg"),
         ("BP 120<80 and T<38", "BP 120<80 and T<38"),
         ("a<!-- no --> b<?xml:namespace prefix = o ?> c", "a b c"),
+        ("<p>a<?xml:namespace prefix = o ns = 'urn:o' />b<o:p></o:p> c</p>d", "ab c\n\nd"),
         ("<pre>a\n   b</pre>", "a\n   b"),
         ("plain <b>Plan:</b> rest", "plain Plan: rest"),
     ],
@@ -55,8 +62,12 @@ def test_xhtml_is_read_as_xml_and_where_it_is_not_well_formed_as_html() -> None:
 
 def test_html_that_is_too_deep_is_told_and_deep_html_is_whole() -> None:
     assert text_of("<div>" * 400 + "deep") == "deep"
-    found = reading("<div>" * 5000 + "deep", "text/html")
-    assert found == AttachmentText(form="html", damage=("html is nested too deeply",))
+    xhtml = '<div xmlns="http://www.w3.org/1999/xhtml">'
+    for start, tag in (("", "div"), ("", "font"), (xhtml, "span")):
+        for depth in (3_000, 20_000):
+            deep = start + f"<{tag}>" * depth + "deep" + f"</{tag}>" * depth
+            found = reading(deep, "text/html")
+            assert found == AttachmentText(form="html", damage=("html is nested too deeply",))
 
 
 @pytest.mark.parametrize(
@@ -69,6 +80,13 @@ def test_html_that_is_too_deep_is_told_and_deep_html_is_whole() -> None:
         (b"{\\rtf1\\ansi 5 \xb5g}", "5 µg"),
         (rb"{\rtf1 \u-10179?\u-8704?}", "😀"),
         (b"{\\rtf1 a{\\pict\\bin4 }{}}}b}", "ab"),
+        (rb"{\rtf1 10{\super 9}/L, 10\super -3\nosupersub /L}", "10^9/L, 10^-3/L"),
+        (rb"{\rtf1 10{\fs16\up6\b 9}/L, 10\up6 9\up0 /L}", "10^9/L, 10^9/L"),
+        (rb"{\rtf1 10{\super\insrsid12 -}{\super\insrsid34 1}{\super 2}}", "10^-12"),
+        (rb"{\rtf1 10{\super\u8722?3}, 10{\super\'963}, 10{\super\'39}}", "10^−3, 10^–3, 10^9"),
+        (rb"{\rtf1 10\super 9\plain /L 4\par 2{\super th}}", "10^9/L 4\n2th"),
+        (b"{\\rtf1 10{\\super\r\n 9}/L}", "10 ^9/L"),
+        (rb"{\rtf1 CO{\sub 2} 5\super0 6 \\super 7\{8\}}", "CO2 56 \\super 7{8}"),
         (rb"{\rtf1\trowd Na\cell 140\cell\row K\cell 4\cell\row}", "Na|140|\nK|4|"),
     ],
 )
@@ -79,6 +97,13 @@ def test_rtf_becomes_text(rtf: bytes, text: str) -> None:
 
 def test_rtf_in_a_charset_that_was_declared_outside_is_of_that_charset() -> None:
     assert text_of("{\\rtf1\\ansi Grüße 😀}", "text/rtf; charset=utf-8") == "Grüße 😀"
+
+
+def test_powers_in_the_narrative_of_a_cda_document_are_powers() -> None:
+    cda = """<ClinicalDocument xmlns="urn:hl7-org:v3"><component><structuredBody><component>
+      <section><text>4 x 10<sup>9</sup>/L, CO<sub>2</sub></text></section>
+      </component></structuredBody></component></ClinicalDocument>"""
+    assert text_of(cda, "text/xml") == "4 x 10^9/L, CO2"
 
 
 def test_a_cda_document_is_its_narrative() -> None:
