@@ -17,13 +17,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-#: So much of a reading is looked through whole. What is larger was written by a program, which repeats
-#: its mistakes: of the rest, a sixteenth of each batch is looked at, and all once one was found.
-LOOKED_THROUGH_BYTES: Final = 4 * 1024 * 1024
-_PART: Final = 16
 #: So little is not worth starting DuckDB's reading of Arrow, a quarter of a second.
 _FEW_BYTES: Final = 512 * 1024
-_EVERYTHING: Final = 1 << 62
 
 _NAMES: Final = "try(hash(json_keys('[' || resource || ']', '$..*')))"
 _KINDS: Final = f"""
@@ -44,7 +39,6 @@ class Screen:
     """Looks through the resources of one reading; usable by one thread at a time."""
 
     def __init__(self) -> None:
-        self._bytes_left = LOOKED_THROUGH_BYTES
         self._good: set[int] = set()
         self._connection: duckdb.DuckDBPyConnection | None = None
 
@@ -67,15 +61,10 @@ class Screen:
         if texts.nbytes <= _FEW_BYTES:
             found = enumerate(texts.to_pylist())
             return [place for place, text in found if text and has_doubled_key(text)]
-        average = texts.nbytes // max(len(texts), 1) or 1
-        looked_at = max(len(texts) // _PART + 1, self._bytes_left // average)
-        self._bytes_left = max(0, self._bytes_left - texts.nbytes)
-        with self._resources(texts.slice(0, looked_at)):
-            bad = self._bad_kinds(texts)
-        if bad is None:
-            return []
-        self._bytes_left = _EVERYTHING
         with self._resources(texts):
+            bad = self._bad_kinds(texts)
+            if bad is None:
+                return []
             places = self._duckdb.execute(_PLACES, [bad]).fetchall()
         return [place for (place,) in places if has_doubled_key(texts[place].as_py())]
 
