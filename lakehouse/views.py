@@ -36,6 +36,8 @@ from sql_on_fhir import compile_view
 DBT = Path(__file__).resolve().parents[1] / "dbt"
 
 _PROVENANCE = ("submission_id", "source_file", "source_position", "ingested_at")
+#: What a resource contains, for references into it; of views with references only.
+_CONTAINED = "contained_keys"
 _DATES = frozenset({"date", "dateTime", "instant"})
 _REFERENCE_TAG = "reference/target"
 _CONCEPT_TAG = "concept/columns"
@@ -250,7 +252,7 @@ def staging_model(view: StagedView) -> str:
             conditional = f"{column.source}_target"
             tidied.append(
                 f"{{{{ reference_id('viewed.{column.source}', '{column.target}', "
-                f"'{conditional}', 'viewed.{view.key}') }}}} as {column.name}"
+                f"'{conditional}', 'viewed.{view.key}', 'viewed.{_CONTAINED}') }}}} as {column.name}"
             )
             issues.append(f"['{column.name}', reference_issue('{column.source}', '{column.name}')]")
         elif column.is_date:
@@ -468,9 +470,10 @@ def _refuse_missing(view: str, rule: Mapping[str, list[str]], columns: list[Stag
 
 def _read(path: Path, rules: Mapping[str, Mapping[str, list[str]]]) -> StagedView:
     text = path.read_text(encoding="utf-8")
-    compiled = compile_view(text, source=_SOURCE, passthrough=_PROVENANCE, assume_type=True)
     document: dict[str, Any] = json.loads(text)
     targets = dict(_tagged(document, _REFERENCE_TAG))
+    passed = (*_PROVENANCE, _CONTAINED) if targets else _PROVENANCE
+    compiled = compile_view(text, source=_SOURCE, passthrough=passed, assume_type=True)
     taken = dict(_tagged(document, _CONCEPT_TAG))
     columns: list[StagedColumn] = []
     concepts: list[StagedConcept] = []

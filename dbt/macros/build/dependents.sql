@@ -176,7 +176,7 @@
             bronze.ingested_at,
             from_json(
                 bronze.resource,
-                '{"subject":{"reference":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"context":{"encounter":[{"reference":"VARCHAR"}]},"content":[{"attachment":{"url":"VARCHAR"}}],"status":"VARCHAR","docStatus":"VARCHAR","relatesTo":[{"code":"VARCHAR","target":{"reference":"VARCHAR"}}],"medicationReference":{"reference":"VARCHAR"},"result":[{"reference":"VARCHAR"}],"category":[{"coding":[{"code":"VARCHAR"}]}],"code":{"coding":[{"code":"VARCHAR"}]},"presentedForm":[{"url":"VARCHAR"}]}'
+                '{"contained":[{"resourceType":"VARCHAR","id":"VARCHAR"}],"subject":{"reference":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"context":{"encounter":[{"reference":"VARCHAR"}]},"content":[{"attachment":{"url":"VARCHAR"}}],"status":"VARCHAR","docStatus":"VARCHAR","relatesTo":[{"code":"VARCHAR","target":{"reference":"VARCHAR"}}],"medicationReference":{"reference":"VARCHAR"},"result":[{"reference":"VARCHAR"}],"category":[{"coding":[{"code":"VARCHAR"}]}],"code":{"coding":[{"code":"VARCHAR"}]},"presentedForm":[{"url":"VARCHAR"}]}'
             ) as parsed
         from {{ source('bronze', 'fhir_resource') }} as bronze
         where {{ is_winner(['DocumentReference', 'DiagnosticReport'] + medication_naming_types()) }}
@@ -185,6 +185,7 @@
     named as (
         select
             * exclude (parsed),
+            {{ contained_keys('parsed.contained') }} as contained_keys,
             parsed.subject.reference as patient_reference,
             case
                 when resource_type = 'DocumentReference' then parsed.context.encounter[1].reference
@@ -227,8 +228,8 @@
             named.*,
             'note' as target_type,
             coalesce(
-                {{ reference_id('named.encounter_reference', 'Encounter', 'conditional_encounter', 'named.resource_id') }},
-                {{ reference_id('named.patient_reference', 'Patient', 'conditional_patient', 'named.resource_id') }},
+                {{ reference_id('named.encounter_reference', 'Encounter', 'conditional_encounter', 'named.resource_id', 'named.contained_keys') }},
+                {{ reference_id('named.patient_reference', 'Patient', 'conditional_patient', 'named.resource_id', 'named.contained_keys') }},
                 ''
             ) as target_id
         from named

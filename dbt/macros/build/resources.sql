@@ -6,7 +6,11 @@
             bronze.submission_id,
             bronze.source_file,
             bronze.source_position,
-            bronze.ingested_at
+            bronze.ingested_at,
+            case
+                when contains(bronze.resource, '"contained"')
+                    then {{ contained_keys("try(from_json(json_extract(bronze.resource, '$.contained'), '[{\"resourceType\":\"VARCHAR\",\"id\":\"VARCHAR\"}]'))") }}
+            end as contained_keys
         from {{ source('bronze', 'fhir_resource') }} as bronze
         where {{ is_winner([resource_type]) }}
             {%- if texts %}

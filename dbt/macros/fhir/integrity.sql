@@ -2,7 +2,7 @@
     Counts references and those without their target, by submission, for `[table, column, target types]`
     each; a column without any has one row, of no submission.
     A reference that could not even be read as an id (see silver.data_issue) counts as dangling; one
-    to a contained resource is resolved.
+    to a contained resource that is there is resolved, and has the owner's id before `#`.
 -#}
 {% macro count_references(references) -%}
     {%- set targets = references | map(attribute=2) | unique | list -%}

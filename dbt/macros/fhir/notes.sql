@@ -29,6 +29,49 @@
         else {{ binary }}
     end
 {%- endmacro %}
+{#-
+    The bytes that stand in the resource itself for a url: those of the contained Binary that it names, or
+    its own where it is a `data:` url (RFC 2397: without `;base64` its text is percent-encoded). A struct
+    of content_type and data, which is base64; null for other urls.
+    https://hl7.org/fhir/R4/references.html#contained
+-#}
+{% macro contained_binary(binaries, url) -%}
+    case
+        when starts_with({{ url }}, '#')
+            then list_filter(
+                list_transform(
+                    {{ binaries }},
+                    lambda held: {
+                        'id': json_extract_string(held, '$.id'),
+                        'content_type': json_extract_string(held, '$.contentType'),
+                        'data': json_extract_string(held, '$.data')
+                    }
+                ),
+                lambda held: '#' || held.id = {{ url }}
+            )[1]
+        when lower({{ url }}[:5]) = 'data:' and contains({{ url }}, ',')
+            then {
+                'id': null,
+                'content_type': {{ data_url_type("split_part(" ~ url ~ "[6:], ',', 1)") }},
+                'data': case
+                    when {{ is_base64_url(url) }} then try(url_decode({{ data_url_content(url) }}))
+                    else try(to_base64(encode(url_decode({{ data_url_content(url) }}))))
+                end
+            }
+    end
+{%- endmacro %}
+{% macro is_base64_url(url) -%}
+    regexp_matches(split_part({{ url }}, ',', 1), '(?i);\s*base64\s*$')
+{%- endmacro %}
+{% macro data_url_content(url) -%}
+    {{ url }}[strpos({{ url }}, ',') + 1:]
+{%- endmacro %}
+{% macro data_url_type(header) -%}
+    case
+        when {{ media_type(header) }} = '' then 'text/plain'
+        else ''
+    end || regexp_replace({{ header }}, '(?i);\s*base64\s*$', '')
+{%- endmacro %}
 {% macro media_type(content_type) -%}
     lower(trim(split_part({{ content_type }}, ';', 1)))
 {%- endmacro %}

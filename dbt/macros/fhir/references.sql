@@ -3,10 +3,11 @@
     `urn:oid:id` (what the landing left: an entry whose id is that UUID, in small letters, or OID),
     absolute, with a version or not, `#contained` (the owner's id is put before it) or conditional
     (`Type?identifier=…`: `conditional` is the alias of a join with memory.scratch.conditional_reference).
+    With `contained`, the keys of what the owner contains, `#contained` that is not there has no id.
     `types` may be several, separated by `|`. Ids are taken whole.
     https://hl7.org/fhir/R4/references.html
 -#}
-{% macro reference_id(text, types, conditional, owner) -%}
+{% macro reference_id(text, types, conditional, owner, contained=none) -%}
     case
         when {{ text }} is null then null
         {%- for type in types.split('|') %}
@@ -15,10 +16,25 @@
         {%- endfor %}
         when starts_with({{ text }}, 'urn:uuid:') then lower({{ text }}[10:])
         when starts_with({{ text }}, 'urn:oid:') then {{ text }}[9:]
-        when starts_with({{ text }}, '#') then {{ owner }} || {{ text }}
+        when starts_with({{ text }}, '#')
+            {%- if contained %}
+            and not coalesce(
+                list_has_any({{ contained }}, [{% for type in types.split('|') %}'{{ type }}/' || {{ text }}[2:]{{ ', ' if not loop.last }}{% endfor %}]),
+                false
+            )
+            then null
+        when starts_with({{ text }}, '#')
+            {%- endif %}
+            then {{ owner }} || {{ text }}
         when contains({{ text }}, '?') then {{ (conditional ~ '.resource_id') if conditional else 'null' }}
         else nullif(regexp_extract({{ text }}, '(?:^|/)(?:{{ types }})/([^/?#|\s]+)(?:/_history/[^/?#]*)?/?$', 1), '')
     end
+{%- endmacro %}
+
+
+{#- `Type/id` of contained resources, parsed with these two elements. -#}
+{% macro contained_keys(parsed) -%}
+    list_transform({{ parsed }}, lambda held: held."resourceType" || '/' || held.id)
 {%- endmacro %}
 
 
@@ -32,6 +48,7 @@
 {% macro reference_issue(text, id) -%}
     case
         when {{ text }} is null or {{ id }} is not null then null
+        when starts_with({{ text }}, '#') then 'contained reference without its target'
         when contains({{ text }}, '?') then 'conditional reference without its target'
         else 'reference to something else'
     end

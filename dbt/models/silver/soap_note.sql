@@ -21,6 +21,7 @@ with carrier as (
         document.document_status,
         replaced.target_id is not null as is_replaced,
         document.attachments,
+        document.contained_binaries,
         document.submission_id,
         document.source_file,
         document.source_position,
@@ -43,6 +44,7 @@ with carrier as (
         null,
         false,
         attachments,
+        contained_binaries,
         submission_id,
         source_file,
         source_position,
@@ -55,13 +57,14 @@ with carrier as (
 -- DiagnosticReport.presentedForm).
 format as (
     select
-        * exclude (attachments, attachment),
+        * exclude (attachments, attachment, contained_binaries),
         attachment.data,
         attachment."contentType" as content_type,
         attachment.size,
         attachment.hash,
         attachment.url,
-        {{ reference_id('attachment.url', 'Binary', none, 'resource_id') }} as binary_id
+        {{ reference_id('attachment.url', 'Binary', none, 'resource_id') }} as binary_id,
+        {{ contained_binary('contained_binaries', 'attachment.url') }} as held
     from (
         select
             *,
@@ -76,15 +79,18 @@ format as (
 
 found as (
     select
-        format.* exclude (data, content_type, url, binary_id),
-        coalesce(format.data, bytes.data) as data,
+        format.* exclude (data, content_type, url, binary_id, held),
+        coalesce(format.data, format.held.data, bytes.data) as data,
         case
-            when format.data is null and bytes.data is not null
+            when format.data is not null then format.content_type
+            when format.held.data is not null
+                then {{ binary_content_type('format.content_type', 'format.held.content_type') }}
+            when bytes.data is not null
                 then {{ binary_content_type('format.content_type', 'bytes.content_type') }}
             else format.content_type
         end as content_type,
         case
-            when coalesce(format.data, bytes.data) is not null then null
+            when coalesce(format.data, format.held.data, bytes.data) is not null then null
             when format.binary_id is not null then 'Binary that is not there'
             when format.url is not null then 'attachment by url that is not in reach'
             else 'attachment without data'

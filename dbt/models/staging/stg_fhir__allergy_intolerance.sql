@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('AllergyIntolerance') }} as src
     )
 
@@ -29,7 +30,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from parsed
 ),
 
@@ -39,8 +41,8 @@ tidied as (
         {{ parsed_concept('viewed.code_concept') }} as code_concept__parsed,
         {{ parsed_concept('viewed.clinical_status_concept') }} as clinical_status_concept__parsed,
         {{ parsed_concept('viewed.verification_status_concept') }} as verification_status_concept__parsed,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.allergy_intolerance_id') }} as patient_id,
-        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.allergy_intolerance_id') }} as encounter_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.allergy_intolerance_id', 'viewed.contained_keys') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.allergy_intolerance_id', 'viewed.contained_keys') }} as encounter_id,
         {{ fhir_date('viewed.onset_at') }} as onset_at__checked,
         {{ fhir_date('viewed.recorded_at') }} as recorded_at__checked
     from viewed

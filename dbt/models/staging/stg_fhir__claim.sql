@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('Claim') }} as src
     ),
 
@@ -42,7 +43,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from firsts
 ),
 
@@ -51,12 +53,12 @@ tidied as (
         viewed.*,
         {{ parsed_concept('viewed.type_concept') }} as type_concept__parsed,
         {{ parsed_concept('viewed.priority_concept') }} as priority_concept__parsed,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.claim_id') }} as patient_id,
-        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.claim_id') }} as encounter_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.claim_id', 'viewed.contained_keys') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.claim_id', 'viewed.contained_keys') }} as encounter_id,
         {{ fhir_date('viewed.started_at') }} as started_at__checked,
         {{ fhir_date('viewed.ended_at') }} as ended_at__checked,
         {{ fhir_date('viewed.created_at') }} as created_at__checked,
-        {{ reference_id('viewed.provider_reference', 'Practitioner|PractitionerRole|Organization', 'provider_reference_target', 'viewed.claim_id') }} as provider_id
+        {{ reference_id('viewed.provider_reference', 'Practitioner|PractitionerRole|Organization', 'provider_reference_target', 'viewed.claim_id', 'viewed.contained_keys') }} as provider_id
     from viewed
     left join memory.scratch.conditional_reference as patient_reference_target
         on {{ conditional_text('viewed.patient_reference') }} = patient_reference_target.reference_text

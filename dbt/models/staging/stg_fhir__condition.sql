@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('Condition') }} as src
     )
 
@@ -37,7 +38,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from parsed
 ),
 
@@ -48,8 +50,8 @@ tidied as (
         {{ parsed_concept('viewed.clinical_status_concept') }} as clinical_status_concept__parsed,
         {{ parsed_concept('viewed.verification_status_concept') }} as verification_status_concept__parsed,
         {{ parsed_concepts('viewed.category_concepts') }} as category_concepts__parsed,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.condition_id') }} as patient_id,
-        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.condition_id') }} as encounter_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.condition_id', 'viewed.contained_keys') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.condition_id', 'viewed.contained_keys') }} as encounter_id,
         {{ fhir_date('viewed.onset_at') }} as onset_at__checked,
         {{ fhir_date('viewed.onset_period_start') }} as onset_period_start__checked,
         {{ fhir_date('viewed.abatement_at') }} as abatement_at__checked,

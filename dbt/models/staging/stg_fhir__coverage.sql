@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('Coverage') }} as src
     ),
 
@@ -33,7 +34,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from firsts
 ),
 
@@ -42,7 +44,7 @@ tidied as (
         viewed.*,
         {{ parsed_concept('viewed.type_concept') }} as type_concept__parsed,
         {{ parsed_concept('viewed.relationship_concept') }} as relationship_concept__parsed,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.coverage_id') }} as patient_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.coverage_id', 'viewed.contained_keys') }} as patient_id,
         {{ fhir_date('viewed.started_at') }} as started_at__checked,
         {{ fhir_date('viewed.ended_at') }} as ended_at__checked
     from viewed

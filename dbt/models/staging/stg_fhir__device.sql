@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('Device') }} as src
     ),
 
@@ -33,7 +34,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from firsts
 ),
 
@@ -41,7 +43,7 @@ tidied as (
     select
         viewed.*,
         {{ parsed_concept('viewed.code_concept') }} as code_concept__parsed,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.device_id') }} as patient_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.device_id', 'viewed.contained_keys') }} as patient_id,
         {{ fhir_date('viewed.manufactured_at') }} as manufactured_at__checked,
         {{ fhir_date('viewed.expires_at') }} as expires_at__checked
     from viewed

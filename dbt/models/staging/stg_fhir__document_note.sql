@@ -5,12 +5,13 @@
 with viewed as (
     with parsed as (
       select
-        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"content":[{"attachment":"JSON"}],"context":{"encounter":[{"reference":"VARCHAR"}],"period":{"start":"VARCHAR"}},"date":"VARCHAR","docStatus":"VARCHAR","id":"VARCHAR","resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"contained":["JSON"],"content":[{"attachment":"JSON"}],"context":{"encounter":[{"reference":"VARCHAR"}],"period":{"start":"VARCHAR"}},"date":"VARCHAR","docStatus":"VARCHAR","id":"VARCHAR","resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('DocumentReference') }} as src
     ),
 
@@ -35,19 +36,21 @@ with viewed as (
       case when _resource.date >= '[' and (_resource.date < '\' or _resource.date >= '{') and json_valid(_resource.date) and not contains(_text, to_json(_resource.date)) and not contains(cast(json(_text) as varchar), to_json(_resource.date)) then null else _resource.date end as "dated_at",
       case when _resource.status >= '[' and (_resource.status < '\' or _resource.status >= '{') and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) and not contains(cast(json(_text) as varchar), to_json(_resource.status)) then null else _resource.status end as "status",
       case when _resource.docStatus >= '[' and (_resource.docStatus < '\' or _resource.docStatus >= '{') and json_valid(_resource.docStatus) and not contains(_text, to_json(_resource.docStatus)) and not contains(cast(json(_text) as varchar), to_json(_resource.docStatus)) then null else _resource.docStatus end as "document_status",
-      coalesce(list_transform(list_filter(list_transform(_resource.content, lambda e_9: e_9.attachment), lambda e_10: e_10 is not null), lambda e_11: try_cast(e_11 as json)), cast([] as json[])) as "attachments",
+      coalesce(list_transform(list_transform(list_filter(list_filter(_resource.contained, lambda e_9: e_9 is not null), lambda e_10: json_extract_string(e_10, '$.resourceType') = 'Binary'), lambda e_11: e_11), lambda e_12: try_cast(e_12 as json)), cast([] as json[])) as "contained_binaries",
+      coalesce(list_transform(list_filter(list_transform(_resource.content, lambda e_15: e_15.attachment), lambda e_16: e_16 is not null), lambda e_17: try_cast(e_17 as json)), cast([] as json[])) as "attachments",
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from firsts
 ),
 
 tidied as (
     select
         viewed.*,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.resource_id') }} as patient_id,
-        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.resource_id') }} as encounter_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.resource_id', 'viewed.contained_keys') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.resource_id', 'viewed.contained_keys') }} as encounter_id,
         {{ fhir_date('viewed.noted_at') }} as noted_at__checked,
         {{ fhir_date('viewed.dated_at') }} as dated_at__checked
     from viewed
@@ -65,6 +68,7 @@ select
     dated_at__checked as dated_at,
     status,
     document_status,
+    contained_binaries,
     attachments,
     {{ record_counts('DocumentReference') }} as counts,
     submission_id,

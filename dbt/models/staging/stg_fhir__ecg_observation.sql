@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('Observation', ['11524-6', '34534-8', '28010-7', '18844-1', '29303009']) }} as src
     ),
 
@@ -40,7 +41,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from firsts
 ),
 
@@ -48,8 +50,8 @@ tidied as (
     select
         viewed.*,
         {{ parsed_concepts('viewed.interpretation_concepts') }} as interpretation_concepts__parsed,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.observation_id') }} as patient_id,
-        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.observation_id') }} as encounter_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.observation_id', 'viewed.contained_keys') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.observation_id', 'viewed.contained_keys') }} as encounter_id,
         {{ fhir_date('viewed.effective_at') }} as effective_at__checked,
         {{ fhir_date('viewed.issued_at') }} as issued_at__checked
     from viewed

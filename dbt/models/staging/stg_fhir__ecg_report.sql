@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('DiagnosticReport', ['EC', '11524-6', '34534-8', '28010-7', '18844-1', '29303009']) }} as src
     ),
 
@@ -37,7 +38,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from matching
 ),
 
@@ -46,8 +48,8 @@ tidied as (
         viewed.*,
         {{ parsed_concept('viewed.code_concept') }} as code_concept__parsed,
         {{ parsed_concepts('viewed.conclusion_concepts') }} as conclusion_concepts__parsed,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.report_id') }} as patient_id,
-        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.report_id') }} as encounter_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.report_id', 'viewed.contained_keys') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.report_id', 'viewed.contained_keys') }} as encounter_id,
         {{ fhir_date('viewed.effective_at') }} as effective_at__checked,
         {{ fhir_date('viewed.period_start') }} as period_start__checked,
         {{ fhir_date('viewed.issued_at') }} as issued_at__checked

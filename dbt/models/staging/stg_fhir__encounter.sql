@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('Encounter') }} as src
     ),
 
@@ -39,7 +40,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from firsts
 ),
 
@@ -50,12 +52,12 @@ tidied as (
         {{ parsed_concepts('viewed.reason_concepts') }} as reason_concepts__parsed,
         {{ parsed_concept('viewed.admit_source_concept') }} as admit_source_concept__parsed,
         {{ parsed_concept('viewed.discharge_disposition_concept') }} as discharge_disposition_concept__parsed,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.encounter_id') }} as patient_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.encounter_id', 'viewed.contained_keys') }} as patient_id,
         {{ fhir_date('viewed.started_at') }} as started_at__checked,
         {{ fhir_date('viewed.ended_at') }} as ended_at__checked,
-        {{ reference_id('viewed.provider_reference', 'Practitioner|PractitionerRole|RelatedPerson', 'provider_reference_target', 'viewed.encounter_id') }} as provider_id,
-        {{ reference_id('viewed.part_of_reference', 'Encounter', 'part_of_reference_target', 'viewed.encounter_id') }} as part_of_id,
-        {{ reference_id('viewed.location_reference', 'Location', 'location_reference_target', 'viewed.encounter_id') }} as location_id
+        {{ reference_id('viewed.provider_reference', 'Practitioner|PractitionerRole|RelatedPerson', 'provider_reference_target', 'viewed.encounter_id', 'viewed.contained_keys') }} as provider_id,
+        {{ reference_id('viewed.part_of_reference', 'Encounter', 'part_of_reference_target', 'viewed.encounter_id', 'viewed.contained_keys') }} as part_of_id,
+        {{ reference_id('viewed.location_reference', 'Location', 'location_reference_target', 'viewed.encounter_id', 'viewed.contained_keys') }} as location_id
     from viewed
     left join memory.scratch.conditional_reference as patient_reference_target
         on {{ conditional_text('viewed.patient_reference') }} = patient_reference_target.reference_text

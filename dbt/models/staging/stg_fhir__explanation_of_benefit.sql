@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('ExplanationOfBenefit') }} as src
     ),
 
@@ -43,7 +44,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from firsts
 ),
 
@@ -51,9 +53,9 @@ tidied as (
     select
         viewed.*,
         {{ parsed_concept('viewed.type_concept') }} as type_concept__parsed,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.explanation_of_benefit_id') }} as patient_id,
-        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.explanation_of_benefit_id') }} as encounter_id,
-        {{ reference_id('viewed.claim_reference', 'Claim', 'claim_reference_target', 'viewed.explanation_of_benefit_id') }} as claim_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.explanation_of_benefit_id', 'viewed.contained_keys') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.explanation_of_benefit_id', 'viewed.contained_keys') }} as encounter_id,
+        {{ reference_id('viewed.claim_reference', 'Claim', 'claim_reference_target', 'viewed.explanation_of_benefit_id', 'viewed.contained_keys') }} as claim_id,
         {{ fhir_date('viewed.started_at') }} as started_at__checked,
         {{ fhir_date('viewed.ended_at') }} as ended_at__checked,
         {{ fhir_date('viewed.created_at') }} as created_at__checked

@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('ImagingStudy') }} as src
     ),
 
@@ -40,7 +41,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from firsts
 ),
 
@@ -48,8 +50,8 @@ tidied as (
     select
         viewed.*,
         {{ parsed_codings('viewed.body_sites') }} as body_sites__parsed,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.study_id') }} as patient_id,
-        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.study_id') }} as encounter_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.study_id', 'viewed.contained_keys') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.study_id', 'viewed.contained_keys') }} as encounter_id,
         {{ fhir_date('viewed.started_at') }} as started_at__checked
     from viewed
     left join memory.scratch.conditional_reference as patient_reference_target

@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('Immunization') }} as src
     )
 
@@ -27,7 +28,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from parsed
 ),
 
@@ -35,8 +37,8 @@ tidied as (
     select
         viewed.*,
         {{ parsed_concept('viewed.code_concept') }} as code_concept__parsed,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.immunization_id') }} as patient_id,
-        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.immunization_id') }} as encounter_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.immunization_id', 'viewed.contained_keys') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.immunization_id', 'viewed.contained_keys') }} as encounter_id,
         {{ fhir_date('viewed.occurred_at') }} as occurred_at__checked
     from viewed
     left join memory.scratch.conditional_reference as patient_reference_target

@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('MedicationAdministration') }} as src
     )
 
@@ -41,7 +42,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from parsed
 ),
 
@@ -52,10 +54,10 @@ tidied as (
         {{ parsed_concept('viewed.route_concept') }} as route_concept__parsed,
         {{ parsed_concept('viewed.site_concept') }} as site_concept__parsed,
         {{ parsed_concept('viewed.method_concept') }} as method_concept__parsed,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.medication_administration_id') }} as patient_id,
-        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.medication_administration_id') }} as encounter_id,
-        {{ reference_id('viewed.medication_reference', 'Medication', 'medication_reference_target', 'viewed.medication_administration_id') }} as medication_id,
-        {{ reference_id('viewed.request_reference', 'MedicationRequest', 'request_reference_target', 'viewed.medication_administration_id') }} as request_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.medication_administration_id', 'viewed.contained_keys') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.medication_administration_id', 'viewed.contained_keys') }} as encounter_id,
+        {{ reference_id('viewed.medication_reference', 'Medication', 'medication_reference_target', 'viewed.medication_administration_id', 'viewed.contained_keys') }} as medication_id,
+        {{ reference_id('viewed.request_reference', 'MedicationRequest', 'request_reference_target', 'viewed.medication_administration_id', 'viewed.contained_keys') }} as request_id,
         {{ fhir_date('viewed.effective_at') }} as effective_at__checked,
         {{ fhir_date('viewed.started_at') }} as started_at__checked,
         {{ fhir_date('viewed.ended_at') }} as ended_at__checked

@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('MedicationDispense') }} as src
     ),
 
@@ -44,7 +45,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from firsts
 ),
 
@@ -53,10 +55,10 @@ tidied as (
         viewed.*,
         {{ parsed_concept('viewed.medication_concept') }} as medication_concept__parsed,
         {{ parsed_concept('viewed.type_concept') }} as type_concept__parsed,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.medication_dispense_id') }} as patient_id,
-        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.medication_dispense_id') }} as encounter_id,
-        {{ reference_id('viewed.medication_reference', 'Medication', 'medication_reference_target', 'viewed.medication_dispense_id') }} as medication_id,
-        {{ reference_id('viewed.request_reference', 'MedicationRequest', 'request_reference_target', 'viewed.medication_dispense_id') }} as request_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.medication_dispense_id', 'viewed.contained_keys') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.medication_dispense_id', 'viewed.contained_keys') }} as encounter_id,
+        {{ reference_id('viewed.medication_reference', 'Medication', 'medication_reference_target', 'viewed.medication_dispense_id', 'viewed.contained_keys') }} as medication_id,
+        {{ reference_id('viewed.request_reference', 'MedicationRequest', 'request_reference_target', 'viewed.medication_dispense_id', 'viewed.contained_keys') }} as request_id,
         {{ fhir_date('viewed.prepared_at') }} as prepared_at__checked,
         {{ fhir_date('viewed.handed_over_at') }} as handed_over_at__checked
     from viewed

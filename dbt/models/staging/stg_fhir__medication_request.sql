@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('MedicationRequest') }} as src
     )
 
@@ -31,7 +32,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from parsed
 ),
 
@@ -39,9 +41,9 @@ tidied as (
     select
         viewed.*,
         {{ parsed_concept('viewed.medication_concept') }} as medication_concept__parsed,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.medication_request_id') }} as patient_id,
-        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.medication_request_id') }} as encounter_id,
-        {{ reference_id('viewed.medication_reference', 'Medication', 'medication_reference_target', 'viewed.medication_request_id') }} as medication_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.medication_request_id', 'viewed.contained_keys') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.medication_request_id', 'viewed.contained_keys') }} as encounter_id,
+        {{ reference_id('viewed.medication_reference', 'Medication', 'medication_reference_target', 'viewed.medication_request_id', 'viewed.contained_keys') }} as medication_id,
         {{ fhir_date('viewed.authored_at') }} as authored_at__checked,
         {{ fhir_date('viewed.ended_at') }} as ended_at__checked
     from viewed

@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('MedicationStatement') }} as src
     )
 
@@ -33,7 +34,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from parsed
 ),
 
@@ -43,9 +45,9 @@ tidied as (
         {{ parsed_concept('viewed.medication_concept') }} as medication_concept__parsed,
         {{ parsed_concept('viewed.category_concept') }} as category_concept__parsed,
         {{ parsed_concepts('viewed.reason_concepts') }} as reason_concepts__parsed,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.medication_statement_id') }} as patient_id,
-        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.medication_statement_id') }} as encounter_id,
-        {{ reference_id('viewed.medication_reference', 'Medication', 'medication_reference_target', 'viewed.medication_statement_id') }} as medication_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.medication_statement_id', 'viewed.contained_keys') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.medication_statement_id', 'viewed.contained_keys') }} as encounter_id,
+        {{ reference_id('viewed.medication_reference', 'Medication', 'medication_reference_target', 'viewed.medication_statement_id', 'viewed.contained_keys') }} as medication_id,
         {{ fhir_date('viewed.effective_at') }} as effective_at__checked,
         {{ fhir_date('viewed.started_at') }} as started_at__checked,
         {{ fhir_date('viewed.ended_at') }} as ended_at__checked,

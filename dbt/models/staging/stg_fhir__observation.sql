@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('Observation') }} as src
     )
 
@@ -57,7 +58,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from parsed
 ),
 
@@ -71,8 +73,8 @@ tidied as (
         {{ parsed_concepts('viewed.interpretation_concepts') }} as interpretation_concepts__parsed,
         {{ parsed_concept('viewed.method_concept') }} as method_concept__parsed,
         {{ parsed_concept('viewed.body_site_concept') }} as body_site_concept__parsed,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.observation_id') }} as patient_id,
-        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.observation_id') }} as encounter_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.observation_id', 'viewed.contained_keys') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.observation_id', 'viewed.contained_keys') }} as encounter_id,
         {{ fhir_date('viewed.effective_at') }} as effective_at__checked,
         {{ fhir_date('viewed.effective_instant') }} as effective_instant__checked,
         {{ fhir_date('viewed.effective_period_start') }} as effective_period_start__checked,
@@ -81,8 +83,8 @@ tidied as (
         {{ fhir_date('viewed.effective_timing_start') }} as effective_timing_start__checked,
         {{ fhir_date('viewed.effective_timing_end') }} as effective_timing_end__checked,
         {{ fhir_date('viewed.issued_at') }} as issued_at__checked,
-        {{ reference_id('viewed.specimen_reference', 'Specimen', 'specimen_reference_target', 'viewed.observation_id') }} as specimen_id,
-        {{ reference_id('viewed.device_reference', 'Device|DeviceMetric', 'device_reference_target', 'viewed.observation_id') }} as device_id
+        {{ reference_id('viewed.specimen_reference', 'Specimen', 'specimen_reference_target', 'viewed.observation_id', 'viewed.contained_keys') }} as specimen_id,
+        {{ reference_id('viewed.device_reference', 'Device|DeviceMetric', 'device_reference_target', 'viewed.observation_id', 'viewed.contained_keys') }} as device_id
     from viewed
     left join memory.scratch.conditional_reference as patient_reference_target
         on {{ conditional_text('viewed.patient_reference') }} = patient_reference_target.reference_text

@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('Patient') }} as src
     )
 
@@ -31,7 +32,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from parsed
 ),
 
@@ -40,7 +42,7 @@ tidied as (
         viewed.*,
         {{ fhir_date('viewed.birth_date') }} as birth_date__checked,
         {{ fhir_date('viewed.deceased_at') }} as deceased_at__checked,
-        {{ reference_id('viewed.replaced_by_reference', 'Patient', 'replaced_by_reference_target', 'viewed.patient_id') }} as replaced_by_id
+        {{ reference_id('viewed.replaced_by_reference', 'Patient', 'replaced_by_reference_target', 'viewed.patient_id', 'viewed.contained_keys') }} as replaced_by_id
     from viewed
     left join memory.scratch.conditional_reference as replaced_by_reference_target
         on {{ conditional_text('viewed.replaced_by_reference') }} = replaced_by_reference_target.reference_text

@@ -5,12 +5,13 @@
 with viewed as (
     with parsed as (
       select
-        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"effectiveDateTime":"VARCHAR","effectivePeriod":{"start":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"id":"VARCHAR","issued":"VARCHAR","presentedForm":["JSON"],"resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
+        case when random() >= 0 then try(from_json(cast(src."resource" as varchar), '{"contained":["JSON"],"effectiveDateTime":"VARCHAR","effectivePeriod":{"start":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"id":"VARCHAR","issued":"VARCHAR","presentedForm":["JSON"],"resourceType":"VARCHAR","status":"VARCHAR","subject":{"reference":"VARCHAR"}}')) end as _resource,
         cast(src."resource" as varchar) as _text,
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('DiagnosticReport', ['presentedForm']) }} as src
     ),
 
@@ -28,19 +29,21 @@ with viewed as (
       case when _resource.effectivePeriod.start >= '[' and (_resource.effectivePeriod.start < '\' or _resource.effectivePeriod.start >= '{') and json_valid(_resource.effectivePeriod.start) and not contains(_text, to_json(_resource.effectivePeriod.start)) and not contains(cast(json(_text) as varchar), to_json(_resource.effectivePeriod.start)) then null else _resource.effectivePeriod.start end as "period_start",
       case when _resource.issued >= '[' and (_resource.issued < '\' or _resource.issued >= '{') and json_valid(_resource.issued) and not contains(_text, to_json(_resource.issued)) and not contains(cast(json(_text) as varchar), to_json(_resource.issued)) then null else _resource.issued end as "dated_at",
       case when _resource.status >= '[' and (_resource.status < '\' or _resource.status >= '{') and json_valid(_resource.status) and not contains(_text, to_json(_resource.status)) and not contains(cast(json(_text) as varchar), to_json(_resource.status)) then null else _resource.status end as "status",
-      coalesce(list_transform(_resource.presentedForm, lambda e_5: try_cast(e_5 as json)), cast([] as json[])) as "attachments",
+      coalesce(list_transform(list_transform(list_filter(list_filter(_resource.contained, lambda e_5: e_5 is not null), lambda e_6: json_extract_string(e_6, '$.resourceType') = 'Binary'), lambda e_7: e_7), lambda e_8: try_cast(e_8 as json)), cast([] as json[])) as "contained_binaries",
+      coalesce(list_transform(_resource.presentedForm, lambda e_11: try_cast(e_11 as json)), cast([] as json[])) as "attachments",
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from matching
 ),
 
 tidied as (
     select
         viewed.*,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.resource_id') }} as patient_id,
-        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.resource_id') }} as encounter_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.resource_id', 'viewed.contained_keys') }} as patient_id,
+        {{ reference_id('viewed.encounter_reference', 'Encounter', 'encounter_reference_target', 'viewed.resource_id', 'viewed.contained_keys') }} as encounter_id,
         {{ fhir_date('viewed.noted_at') }} as noted_at__checked,
         {{ fhir_date('viewed.period_start') }} as period_start__checked,
         {{ fhir_date('viewed.dated_at') }} as dated_at__checked
@@ -59,6 +62,7 @@ select
     period_start__checked as period_start,
     dated_at__checked as dated_at,
     status,
+    contained_binaries,
     attachments,
     {{ record_counts('DiagnosticReport') }} as counts,
     submission_id,

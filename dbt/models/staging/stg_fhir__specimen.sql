@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."contained_keys"
       from {{ current_resources('Specimen') }} as src
     ),
 
@@ -39,7 +40,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "contained_keys"
     from firsts
 ),
 
@@ -49,12 +51,12 @@ tidied as (
         {{ parsed_concept('viewed.type_concept') }} as type_concept__parsed,
         {{ parsed_concept('viewed.body_site_concept') }} as body_site_concept__parsed,
         {{ parsed_concept('viewed.method_concept') }} as method_concept__parsed,
-        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.specimen_id') }} as patient_id,
+        {{ reference_id('viewed.patient_reference', 'Patient', 'patient_reference_target', 'viewed.specimen_id', 'viewed.contained_keys') }} as patient_id,
         {{ fhir_date('viewed.collected_at') }} as collected_at__checked,
         {{ fhir_date('viewed.collection_started_at') }} as collection_started_at__checked,
         {{ fhir_date('viewed.collection_ended_at') }} as collection_ended_at__checked,
         {{ fhir_date('viewed.received_at') }} as received_at__checked,
-        {{ reference_id('viewed.parent_reference', 'Specimen', 'parent_reference_target', 'viewed.specimen_id') }} as parent_id
+        {{ reference_id('viewed.parent_reference', 'Specimen', 'parent_reference_target', 'viewed.specimen_id', 'viewed.contained_keys') }} as parent_id
     from viewed
     left join memory.scratch.conditional_reference as patient_reference_target
         on {{ conditional_text('viewed.patient_reference') }} = patient_reference_target.reference_text

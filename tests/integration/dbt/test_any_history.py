@@ -24,28 +24,36 @@ def _one_of(prefix: str, count: int = 2) -> st.SearchStrategy[str]:
 
 
 def _reference(kind: str, prefix: str) -> st.SearchStrategy[dict[str, str]]:
-    """To a resource that may be there or not: by id, by UUID, or by identifier."""
+    """To a resource that may be there or not: by id, by UUID, by identifier, or inside."""
     by_id = _one_of(prefix).map(lambda name: {"reference": f"{kind}/{name}"})
     by_uuid = _one_of(prefix).map(lambda name: {"reference": f"urn:uuid:{name}"})
     by_identifier = st.sampled_from("78").map(
         lambda n: {"reference": f"{kind}?identifier={NPI}|{n}"}
     )
-    return st.one_of(by_id, by_uuid, by_identifier)
+    return st.one_of(by_id, by_uuid, by_identifier, st.just({"reference": f"#{prefix}1"}))
 
 
 def _coded(*codes: str) -> st.SearchStrategy[dict[str, Any]]:
     return st.sampled_from(codes).map(lambda code: {"coding": [{"system": _LOINC, "code": code}]})
 
 
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
 def _attachment() -> st.SearchStrategy[dict[str, Any]]:
-    return st.sampled_from(_TEXTS).map(
-        lambda text: {"contentType": "text/plain", "data": base64.b64encode(text.encode()).decode()}
+    """A text that is there, or in a Binary that may be."""
+    inside = st.sampled_from(_TEXTS).map(
+        lambda text: {"contentType": "text/plain", "data": _base64(text)}
     )
+    elsewhere = _one_of("n").map(lambda n: {"contentType": "text/plain", "url": f"Binary/{n}"})
+    return st.one_of(inside, elsewhere)
 
 
 _IDENTIFIERS = st.lists(
     st.sampled_from("78").map(lambda n: {"system": NPI, "value": n}), max_size=1
 )
+_INSIDE = [{"resourceType": "Patient", "id": "p1"}, {"resourceType": "Encounter", "id": "e1"}]
 _SUBJECT = _reference("Patient", "p")
 _ENCOUNTER = _reference("Encounter", "e")
 
@@ -53,7 +61,12 @@ _ENCOUNTER = _reference("Encounter", "e")
 def _resource(
     kind: str, prefix: str, **parts: st.SearchStrategy[Any]
 ) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({"resourceType": st.just(kind), "id": _one_of(prefix), **parts})
+    fixed = {
+        "resourceType": st.just(kind),
+        "id": _one_of(prefix),
+        "contained": st.sampled_from([[], _INSIDE]),
+    }
+    return st.fixed_dictionaries(fixed | parts)
 
 
 _RESOURCES = st.one_of(
@@ -104,6 +117,22 @@ _RESOURCES = st.one_of(
         subject=_SUBJECT,
         context=_ENCOUNTER.map(lambda r: {"encounter": [r]}),
         content=_attachment().map(lambda a: [{"attachment": a}]),
+        status=st.sampled_from(["current", "superseded"]),
+        relatesTo=st.lists(
+            _one_of("d").map(
+                lambda d: {
+                    "code": "replaces",
+                    "target": {"reference": f"DocumentReference/{d}"},
+                }
+            ),
+            max_size=1,
+        ),
+    ),
+    _resource(
+        "Binary",
+        "n",
+        contentType=st.just("text/plain"),
+        data=st.sampled_from(_TEXTS).map(_base64),
     ),
     _resource("Medication", "m", code=_coded("aspirin", "ibuprofen")),
     _resource(

@@ -78,6 +78,10 @@ def binary(id_: str, content: str | bytes, content_type: str) -> Arrival:
     )
 
 
+def held(id_: str, content: str, content_type: str = "text/plain") -> dict[str, Any]:
+    return dict(binary(id_, content, content_type).content)
+
+
 def replacing(id_: str) -> dict[str, Any]:
     return {
         "relatesTo": [{"code": "replaces", "target": {"reference": f"DocumentReference/{id_}"}}]
@@ -120,9 +124,16 @@ FIRST = [
     binary("b1", "Plan: see b1", "text/plain"),
     binary("b2", HTML, "text/html"),
     binary("b3", "<p>Gr\xfc\xdfe".encode("cp1252"), "text/html; charset=windows-1252"),
+    document(
+        "inside", {"url": "#b"}, contained=[held("a", "Plan: other"), held("b", "Plan: in it")]
+    ),
+    report("inside-html", {"url": "#b"}, contained=[held("b", HTML, "text/html")]),
+    document("data-url", {"url": "data:text/html;base64," + base64_of(HTML)}),
+    document("percent", {"url": "data:;charset=utf-8,Plan%3A%20Gr%C3%BC%C3%9Fe+,%20rest"}),
     # what cannot be read
     document("external", {"contentType": "text/plain", "url": "https://elsewhere.example/note"}),
     document("scan", attachment(b"%PDF-1.7", "application/pdf"), attachment(b"x", "image/png")),
+    document("not-inside", {"url": "#c"}, contained=[held("b", "Plan: none of it")]),
     document("nothing", {"contentType": "text/plain"}),
     document("altered", attachment("Plan: rest", size=3, hash="aGFzaA==")),
     # what is not the note
@@ -217,6 +228,14 @@ def test_a_binary_within_reach_is_read_by_its_url(built: Silver) -> None:
     assert notes["absolute"] == "Grüße"
 
 
+def test_a_contained_binary_and_a_data_url_are_read(built: Silver) -> None:
+    notes = texts(built)
+    assert notes["inside"] == "Plan: in it"
+    assert notes["DiagnosticReport/inside-html"] == "Plan\n\nWalk < 5 km\ndaily."
+    assert notes["data-url"] == "Plan\n\nWalk < 5 km\ndaily."
+    assert notes["percent"] == "Plan: Grüße+, rest"
+
+
 def test_a_note_that_should_be_text_and_is_damaged_is_kept_without_one(built: Silver) -> None:
     notes = texts(built)
     # Two documents with the same text are one note; two that cannot be read are two.
@@ -231,6 +250,7 @@ def test_what_cannot_be_read_or_is_not_as_declared_is_told(built: Silver) -> Non
         "later": ["Binary that is not there"],
         "external": ["attachment by url that is not in reach"],
         "scan": ["format that is not read: application/pdf", "format that is not read: image/png"],
+        "not-inside": ["Binary that is not there"],
         "nothing": ["attachment without data"],
         "altered": ["hash differs from the data", "size differs from the data"],
     }

@@ -31,6 +31,13 @@ def observed(id_: str, **references: str) -> Arrival:
     return Arrival({"resourceType": "Observation", "id": id_, "status": "final"} | body)
 
 
+def observed_inside(id_: str, *contained: str) -> Arrival:
+    """About Patient #p and during Encounter #e, of which it contains what is listed as `Type/id`."""
+    inside = [dict(zip(("resourceType", "id"), key.split("/"), strict=True)) for key in contained]
+    arrival = observed(id_, subject="#p", encounter="#e")
+    return Arrival({**arrival.content, "contained": inside})
+
+
 def report(id_: str, *contained: dict[str, Any], result: list[str]) -> Arrival:
     return Arrival(
         {
@@ -98,6 +105,10 @@ FIRST = [
     observed("version", subject="Patient/case/_history/3"),
     observed("group", subject="Group/case"),
     observed("nowhere", subject="Patient?identifier=urn:mrn|9"),
+    observed_inside("inside", "Patient/p", "Encounter/e"),
+    observed_inside("half inside", "Patient/p", "Encounter/other"),
+    observed_inside("other type inside", "Practitioner/p", "Encounter/E"),
+    observed_inside("nothing inside"),
     report("inside", variant("v1", "LA6668-3"), variant("v2", "benign"), result=["#v1", "#v2"]),
     report("not named", variant("v1", "LA6668-3"), result=[]),
     report("in error", variant("v1", "LA6668-3", status="entered-in-error"), result=["#v1"]),
@@ -164,6 +175,10 @@ def test_references_are_resolved_whole_or_counted(built: Silver) -> None:
         "oid": ("case", "0ab-oid.1"),
         "version": ("case", None),
         "group": (None, None),
+        "inside": ("inside#p", "inside#e"),
+        "half inside": ("half inside#p", None),
+        "other type inside": (None, None),
+        "nothing inside": (None, None),
         "nowhere": (None, None),
     }
     counted = built.connection.execute(
@@ -171,14 +186,17 @@ def test_references_are_resolved_whole_or_counted(built: Silver) -> None:
         " from lake.silver.reference_integrity"
         " where source_table = 'observation' and reference_count > 0 order by all"
     ).fetchall()
-    assert counted == [("encounter_id", 1, 1, 0), ("patient_id", 7, 5, 2)]
+    assert counted == [("encounter_id", 5, 2, 3), ("patient_id", 11, 7, 4)]
     issues = built.connection.execute(
         "select resource_id, reason from lake.silver.data_issue"
         " where table_name = 'observation' order by all"
     ).fetchall()
     assert issues == [
         ("group", "reference to something else"),
+        ("half inside", "contained reference without its target"),
+        *[("nothing inside", "contained reference without its target")] * 2,
         ("nowhere", "conditional reference without its target"),
+        *[("other type inside", "contained reference without its target")] * 2,
     ]
 
 
