@@ -108,9 +108,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> None:
 
 
 def has_doubled_key(text: str) -> bool:
-    """Whether any object in a JSON text has a name twice."""
+    """Whether any object in a JSON text has a name twice. One that is nested too deeply to tell (a thousand
+    levels; the decoder of the split may stand just one more) counts as such: nobody else could read it."""
     try:
         json.loads(text, object_pairs_hook=_unique, parse_int=str, parse_float=str)
-    except _DoubledError:
+    except (_DoubledError, RecursionError):
         return True
     return False

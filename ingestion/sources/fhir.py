@@ -429,7 +429,7 @@ def _doubled(rows: pa.RecordBatch, row: int) -> Rejected:
     path = rows.column("source_file")[row].as_py()
     position = rows.column("source_position")[row].as_py()
     size = len(rows.column("resource")[row].as_py())
-    detail = "An object of the resource has the same name twice: its value is not known."
+    detail = "An object has the same name twice, or is nested too deeply to tell: its value is not known."
     return Rejected(path, f"record {position}", Reason.DOUBLED_KEY, detail, {"characters": size})
 
 

@@ -484,6 +484,19 @@ def test_a_resource_with_a_doubled_key_costs_only_itself(reader: Reader) -> None
     ]
 
 
+def test_a_resource_nested_to_the_limit_of_what_can_be_read_costs_only_itself(
+    reader: Reader,
+) -> None:
+    good = json.dumps(resource("Patient", "good"))
+    for depth in range(900, 1_000):
+        deep = (
+            '{"resourceType":"Basic","id":"deep","x":' + '{"a":' * depth + "1" + "}" * (depth + 1)
+        )
+        outcome = read(reader, f"{good}\n{deep}\n{good}".encode(), "x.ndjson")
+        assert outcome.files["x.ndjson"].quarantined == 3 - len(outcome.ids)
+        assert outcome.ids.count("Patient/good") == 2
+
+
 def test_one_doubled_key_is_found_wherever_it_is_in_a_large_input(reader: Reader) -> None:
     filler = "x" * 40_000
     lines = [json.dumps(resource("Basic", f"b{n}", note=filler, x=[{"y": n}])) for n in range(600)]
