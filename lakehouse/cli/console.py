@@ -71,7 +71,7 @@ def table(
         for index, name in enumerate(columns):
             numeric = bool(rows) and all(isinstance(row[index], (int, float)) for row in rows)
             drawn.add_column(
-                name,
+                escape(name),
                 justify="right" if numeric else "left",
                 overflow="fold",
                 min_width=needed[index],
@@ -98,7 +98,7 @@ def _one_by_one(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> Table
         drawn.add_row()
         for name, cell in zip(columns, row, strict=True):
             shown = cell if len(cell) <= _LONGEST else f"{cell[:_LONGEST]} …"
-            drawn.add_row(name, escape(shown))
+            drawn.add_row(escape(name), escape(shown))
     return drawn
 
 

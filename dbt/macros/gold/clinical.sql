@@ -79,3 +79,9 @@
         or coalesce(abatement_at, abatement_text) is not null
     )
 {%- endmacro %}
+
+
+{#- Ten years: what lasts longer is flagged (quality/suites/marts/patient_encounter_summary.yml). -#}
+{% macro longest_stay_hours() -%}
+    87600
+{%- endmacro %}

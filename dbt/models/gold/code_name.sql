@@ -1,7 +1,7 @@
 -- Grain: one row per code and code system of what counts: the one name under which marts show it.
 
 -- The display that was sent most often with the code by codings, of equally frequent ones the first in
--- the alphabet. A concept's own text is no name of a code: it is somebody's words.
+-- the alphabet, without SNOMED CT's tag. A concept's own text is no name of a code: it is somebody's words.
 {%- set named_concepts = [
     ['encounter', 'type_code', 'type_system', 'type_codings'],
     ['encounter', 'reason_code', 'reason_system', 'reason_codings'],
@@ -39,7 +39,7 @@ counted as (
 select
     code,
     code_system,
-    arg_max(display, {'record_count': record_count, 'reversed': -rank}) as display,
+    {{ without_tag("arg_max(display, {'record_count': record_count, 'reversed': -rank})") }} as display,
     count(*)::integer as display_count,
     sum(record_count)::bigint as record_count
 from (select *, row_number() over (order by display) as rank from counted)

@@ -22,7 +22,7 @@ select
     end as age_group,
     case when not profile.is_rare then profile.sex else 'unknown' end as sex,
     {{ stated('study.modality') }} as modality,
-    {{ stated('study.body_site_display') }} as body_site,
+    {{ stated(without_tag('study.body_site_display')) }} as body_site,
     {{ stated('study.status') }} as status,
     study.series_count,
     study.instance_count,

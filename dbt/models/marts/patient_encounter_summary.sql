@@ -21,7 +21,7 @@ select
     case when not profile.has_rare_origin then profile.race else 'unknown' end as race,
     case when not profile.has_rare_origin then profile.ethnicity else 'unknown' end as ethnicity,
     case when not profile.has_rare_origin then profile.state else 'unknown' end as state,
-    {{ stated('summary.encounter_class') }} as encounter_class,
+    {{ class_in_words('summary.encounter_class') }} as encounter_class,
     {{ stated('summary.encounter_type_code') }} as encounter_type_code,
     {{ stated('coalesce(type_name.display, ' ~ published_code('summary.encounter_type_code', 'summary.encounter_type_display') ~ ')') }} as encounter_type,
     {{ stated('summary.encounter_status') }} as encounter_status,

@@ -93,6 +93,7 @@ def what_people_look_at_next(lakehouse: Lakehouse, home: Path) -> None:
         assert max(len(line) for line in shown.splitlines()) <= 80, words
 
     what_the_readme_says(lakehouse)
+    what_dashboards_call_things(lakehouse)
 
     key = (home / "secrets" / "privacy_key").read_text(encoding="utf-8").strip().encode()
     gold = rows(lakehouse, "select encounter_id from gold.encounter_summary")
@@ -100,6 +101,21 @@ def what_people_look_at_next(lakehouse: Lakehouse, home: Path) -> None:
     assert {row["encounter_key"] for row in marts} == {
         pseudonym(f"Encounter/{row['encounter_id']}", key) for row in gold
     }
+
+
+def what_dashboards_call_things(lakehouse: Lakehouse) -> None:
+    """One name for each code, in words, and no length that no encounter has."""
+    summary = "marts.patient_encounter_summary"
+    several = f"""select encounter_type_code from {summary} group by all
+                  having count(distinct encounter_type) > 1"""
+    assert rows(lakehouse, several) == []
+    classes = {
+        row["encounter_class"]
+        for row in rows(lakehouse, f"select distinct encounter_class from {summary}")
+    }
+    assert {"ambulatory", "emergency", "inpatient"} <= classes
+    longest = rows(lakehouse, "select max(mean_hours) as h from marts.encounter_utilisation")
+    assert longest[0]["h"] <= 87_600
 
 
 #: Commands of the README that start services or other containers, or take what a reader names.

@@ -16,7 +16,7 @@ import psycopg
 import yaml
 from psycopg import sql
 
-CLASSES = ("AMB", "EMER", "IMP", "unknown")
+CLASSES = ("ambulatory", "emergency", "inpatient", "unknown")
 TYPES = ("General examination", "Emergency room admission", "Well child visit", "Urgent care")
 SEXES = ("female", "male")
 AGES = ("0-17", "18-29", "30-39", "40-49", "50-59", "60-69", "70-79", "80-89", "90+")

@@ -226,5 +226,5 @@ def test_the_row_level_security_example_shows_ambulatory_encounters_only(
         columns=["encounter_class"],
     )
     rows = answer.json()["result"][0]["data"]
-    assert [row["encounter_class"] for row in rows] == ["AMB"]
+    assert [row["encounter_class"] for row in rows] == ["ambulatory"]
     admin.delete(f"/api/v1/security/users/{made.json()['id']}")

@@ -58,3 +58,9 @@ def test_an_id_inside_a_text_is_not_broken() -> None:
     shown = lines(None, columns, [row])
     assert any(ID in line for line in shown)
     assert all(len(line) <= 80 for line in shown)
+
+
+def test_a_column_is_called_as_its_query_says() -> None:
+    name = "regexp_extract(x, '[a-z]')"
+    assert name in lines(None, (name, "n"), [("a", 1)])[0]
+    assert name in "".join(lines(None, (name, *(f"column_{n}" for n in range(12))), [range(13)]))
