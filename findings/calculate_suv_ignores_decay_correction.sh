@@ -5,7 +5,7 @@
 # Behaviour: Decay Correction is only compared between slices, never used: the dose is decayed once more, and every SUV of
 #            F-18 at 60 minutes is 1.46 times too high; of C-11 7.7 times.
 # Seen:      F-18 START 2.763e-4 ADMIN 2.763e-4 (right 1.892e-4) / C-11 START 1.454e-3 ADMIN 1.454e-3 (right 1.892e-4)
-# Rule:      DICOM PS3.3 C.8.9.1, Decay Correction (0054,1102): "ADMIN = radiopharmaceutical administration time";
+# Rule:      DICOM PS3.3 C.8.9.1, Decay Correction (0054,1102): ADMIN says that the dose is that of its administration;
 #            QIBA's SUV pseudo-code, which the package says it follows, decays the dose for START only
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT; cd "$work"

@@ -4,8 +4,8 @@
 # Behaviour: cyvcf2 takes its end for its start: the query at 1200-1300 gives no record and no warning, whereas pysam, from
 #            the same file and index, gives it. With the deprecated END beside it both find it.
 # Seen:      SVLEN only: pysam [1000] end 1500, cyvcf2 [] end 1000 / SVLEN and END: pysam [1000] end 1500, cyvcf2 [1000] end 1500
-# Rule:      VCF 4.5, 1.6.1: END is "Deprecated. Present for backwards compatibility"; the computed end is the greatest of
-#            REF, "the end position corresponding to the SVLEN of a symbolic SV allele" and LEN, and is what is indexed
+# Rule:      VCF 4.5, 1.6.1: END is deprecated; the end is computed as the greatest of
+#            those of REF, of a symbolic allele by its SVLEN, and of LEN, and is what is indexed
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT; cd "$work"
 python3 -m venv v && v/bin/pip install -q --disable-pip-version-check cyvcf2==0.35.0 pysam==0.24.1 numpy==2.4.6

@@ -5,7 +5,7 @@
 # Behaviour: fcsparser and FlowCal give the channel number in both cases and say nothing; FlowIO gives it too by `.events`
 #            and the intensity by `.as_array()`: of one object. A ratio of medians is then wrong by orders of magnitude.
 # Seen:      log: fcsparser 512 FlowCal 512 FlowIO.events 512 FlowIO.as_array 100 / gain 4: fcsparser 512 FlowCal 512 FlowIO.events 512 FlowIO.as_array 128
-# Rule:      FCS 3.1 (Spidlen et al. 2010), 3.2.20 $PnE, $PnG: "the channel value is to be converted to a scale value"
+# Rule:      FCS 3.1 (Spidlen et al. 2010), 3.2.20 $PnE, $PnG: how a channel number becomes a value on the scale
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT; cd "$work"
 python3 -m venv v && v/bin/pip install -q --disable-pip-version-check fcsparser==0.2.8 FlowCal==1.3.1 flowio==1.4.0 numpy==1.26.4 pandas==2.3.3

@@ -5,8 +5,8 @@
 # Behaviour: durations are cut down to whole mean years of 365.2425 days (months of 30.44): one year is 0 or, with a leap day, 1;
 #            three years are 2; a month is 0 or 1. Subjects with 0 stay at risk for no time, rates are too high.
 # Seen:      years 1: 0.0, 1 with a leap day: 1.0, 3: 2.0, 4: 4.0 / months February: 0.0, January: 1.0 / 10 subjects, 10 person-years: 0.0
-# Rule:      lifelines documentation, datetimes_to_durations: T is an "array of floats representing the durations with time
-#            units given by freq" (nothing of whole units); person-time is the denominator of every incidence rate
+# Rule:      lifelines documentation, datetimes_to_durations: T is told to be durations as floats in the unit of
+#            freq (nothing of whole units); person-time is the denominator of every incidence rate
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT; cd "$work"
 python3 -m venv v && v/bin/pip install -q --no-compile --disable-pip-version-check lifelines==0.30.3 pandas==2.3.3 numpy==2.4.6

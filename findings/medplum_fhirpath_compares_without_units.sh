@@ -4,8 +4,8 @@
 # Behaviour: `>` and `<` compare the bare numbers whatever the units; `date + quantity` writes the number behind the date
 #            as text (31 January and "1" give "2024-01-311"), a minus gives null. No error in any of the cases.
 # Seen:      4 mg/L > 3 g/L: true; 4 g/L > 3000 mg/L: false; @2024-01-31 + 1 month: 2024-01-311; birthDate + 18 years: 2010-05-0418; @2024-03-01 - 1 month: null
-# Rule:      FHIRPath N1, 6.2 Comparison (an engine need not convert but "must at least respect units,
-#            recognizing when units differ"), 6.7 Date/Time Arithmetic (last day of a shorter month): hl7.org/fhirpath/N1
+# Rule:      FHIRPath N1, 6.2 Comparison (an engine need not convert units, but has to
+#            see that they differ), 6.7 Date/Time Arithmetic (last day of a shorter month): hl7.org/fhirpath/N1
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT; cd "$work"
 npm init -y >/dev/null && npm install --silent --no-fund --no-audit @medplum/core@5.2.13
