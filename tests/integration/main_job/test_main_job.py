@@ -190,6 +190,7 @@ def test_a_withdrawn_submission_leaves_no_row_in_silver_gold_or_marts(
 
 @pytest.mark.slow
 def test_a_query_that_is_wrong_says_so_and_fails(lakehouse: Lakehouse) -> None:
+    lakehouse("init")
     done: subprocess.CompletedProcess[str] = lakehouse(
         "sql", "select nonsense from nowhere", check=False
     )
