@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from lakehouse.cli.console import AsJson, console, print_json, progress_lines, t
 
 if TYPE_CHECKING:
     from lakehouse.platform import Platform
+    from lakehouse.settings import Settings
     from orchestration.runner import PipelineRun
 
 _PANEL = "Pipeline"
@@ -44,11 +46,25 @@ def demo() -> None:
         console.print(f"   inbox/{group:<44} [dim]{word}[/]")
     console.print()
     _run(platform, started, totals=True)
-    console.print(
-        "\n[bold]Next[/]\n"
+    console.print(f"\n[bold]Next[/]\n{_next_steps(platform.settings)}")
+
+
+def _next_steps(settings: Settings) -> str:
+    """What to do after the demo, where it ran: in the container stack, or in a checkout."""
+    query = 'sql "select * from gold.encounter_summary limit 3"'
+    if "LAKEHOUSE_LOGINS" in os.environ:
+        command = "docker compose run --rm lakehouse"
+        return (
+            f"   http://localhost:{settings.hub_port}   the hub: everything from there\n"
+            f"   http://localhost:{settings.superset_port}    the dashboards\n"
+            f"   {command} credentials   their logins\n"
+            f"   {command} walkthrough   one patient from raw file to mart\n"
+            f"   {command} {query}"
+        )
+    return (
         "   make up                 the Dagster UI on this data, with the inbox watched\n"
         "   lakehouse walkthrough   one patient from raw file to mart\n"
-        '   lakehouse sql "select * from gold.encounter_summary limit 3"\n'
+        f"   lakehouse {query}\n"
         "   [dim](the command is .venv/bin/lakehouse)[/]"
     )
 
