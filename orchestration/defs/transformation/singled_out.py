@@ -8,13 +8,17 @@ in few builds, of the failing nodes and what they read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from lakehouse import dbt_runner
 from lakehouse.metadata import builds
 from lakehouse.metadata.submissions import Breach
 from lakehouse.platform import Platform
 
-_ENDED_WELL = ("success", "pass", "warn")
+Node = TypeVar("Node")
+
+#: What is skipped waits for another node: that one fails, and is tried by itself.
+_FAILED = ("error", "fail")
 
 
 def breaches_of(
@@ -32,7 +36,7 @@ def breaches_of(
     candidates = builds.to_judge(platform.engine, build.build_id)
     names = [node.name for node in failing]
 
-    def fails(kept: Sequence[str]) -> bool:
+    def failing_with(kept: Sequence[str]) -> list[dbt_runner.DbtNode]:
         builds.try_with(platform.engine, build.build_id, candidates, kept)
         done = dbt_runner.build(
             platform.settings,
@@ -41,30 +45,41 @@ def breaches_of(
             ),
             full_refresh=build.full_refresh,
         )
-        return any(node.name in names and node.status not in _ENDED_WELL for node in done.nodes)
+        return [node for node in done.nodes if node.name in names and node.status in _FAILED]
 
     try:
-        found = those_that_fail(candidates, fails)
+        found = those_that_fail(candidates, failing, failing_with)
     finally:
         builds.try_with(platform.engine, build.build_id, candidates, candidates)
-    return {name: [_breach(node, tables) for node in failing] for name in found}
+    return {name: [_breach(node, tables) for node in nodes] for name, nodes in found.items()}
 
 
-def those_that_fail(candidates: Sequence[str], fails: Callable[[Sequence[str]], bool]) -> list[str]:
-    """Which of the candidates, known to fail together, fail alone; none where it fails without any."""
-    if not candidates or fails([]):
-        return []
-    return list(_alone(candidates, fails))
+def those_that_fail(
+    candidates: Sequence[str],
+    failing: Sequence[Node],
+    failing_with: Callable[[Sequence[str]], Sequence[Node]],
+) -> dict[str, Sequence[Node]]:
+    """The candidates that fail alone, each with what fails then; none where it fails without any.
+
+    ``failing`` is what fails with all of them.
+    """
+    if not candidates or failing_with([]):
+        return {}
+    return dict(_alone(candidates, failing, failing_with))
 
 
-def _alone(candidates: Sequence[str], fails: Callable[[Sequence[str]], bool]) -> Iterable[str]:
+def _alone(
+    candidates: Sequence[str],
+    failing: Sequence[Node],
+    failing_with: Callable[[Sequence[str]], Sequence[Node]],
+) -> Iterable[tuple[str, Sequence[Node]]]:
     if len(candidates) == 1:
-        yield candidates[0]
+        yield candidates[0], failing
         return
     half = len(candidates) // 2
     for part in (candidates[:half], candidates[half:]):
-        if fails(part):
-            yield from _alone(part, fails)
+        if failing_of_part := failing_with(part):
+            yield from _alone(part, failing_of_part, failing_with)
 
 
 def _breach(node: dbt_runner.DbtNode, tables: dict[str, str]) -> Breach:
