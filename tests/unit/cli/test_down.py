@@ -30,7 +30,10 @@ def test_down_ends_the_superset_that_make_dashboards_started(
     (tmp_path / "superset" / "gunicorn.pid").write_text(f"{process.pid}\n")
     try:
         assert service._stop_superset(settings) is stopped
-        assert (process.poll() is None) is not stopped
+        if stopped:
+            assert process.wait(timeout=10) != 0
+        else:
+            assert process.poll() is None
     finally:
         process.kill()
     process.wait()
