@@ -1,4 +1,4 @@
-"""Tells a webhook about failures and blocked publishes.
+"""Tells a webhook about failures, held submissions and blocked publishes.
 
 The message is JSON with what happened, where to look and when; it never holds identifiers, file
 names or row values. A webhook that does not answer never makes the work fail.
@@ -24,7 +24,14 @@ TIMEOUT_SECONDS = 5.0
 #: Before the second and third attempt.
 PAUSES_SECONDS = (1.0, 4.0)
 
-Event = Literal["run_failed", "publish_blocked", "publish_failed", "stale", "maintenance_failed"]
+Event = Literal[
+    "run_failed",
+    "submission_held",
+    "publish_blocked",
+    "publish_failed",
+    "stale",
+    "maintenance_failed",
+]
 
 
 @dataclass(frozen=True)

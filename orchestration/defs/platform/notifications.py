@@ -1,9 +1,13 @@
-"""Failures, blocked publishes and stale marts, told to a webhook."""
+"""Failures, held submissions, blocked publishes and stale marts, told to a webhook."""
+
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
 from lakehouse.metadata.status import errors_of_run, status
+from lakehouse.metadata.submissions import Breach
 from lakehouse.notify import Event, Notification, notify
+from lakehouse.settings import Settings
 from orchestration.resources import PlatformResource
 
 _SECONDS_AN_HOUR = 3600
@@ -34,6 +38,17 @@ _TITLES = {
     "publish_blocked": "Checks failed, so nothing was published",
     "maintenance_failed": "Maintenance failed",
 }
+
+
+def tell_held(settings: Settings, broken: Mapping[str, Sequence[Breach]]) -> None:
+    """Post each submission that a build held, with the rules that it breaks."""
+    for submission_id, breaches in broken.items():
+        rules = "; ".join(f"{one.layer}.{one.table} {one.rule}" for one in breaches[:10])
+        facts = {"submission": submission_id, "rules": rules}
+        notify(
+            settings,
+            Notification("submission_held", "A submission is held; all others go on", facts),
+        )
 
 
 @dg.op(description="Warn when nothing was published for FRESHNESS_HOURS.")

@@ -26,6 +26,7 @@ from orchestration.dbt_specs import (
     severity,
     test_specs,
 )
+from orchestration.defs.platform.notifications import tell_held
 from orchestration.defs.quality.checks import (
     HELD_CHECK,
     check_specs,
@@ -74,13 +75,14 @@ def silver(context: dg.AssetExecutionContext, platform: PlatformResource) -> Eve
         )
         status = "failed"
         try:
-            done = _without_those_that_break_rules(opened, build)
+            done, broken = _without_those_that_break_rules(opened, build)
             status = "failed" if _incomplete(done) else "succeeded"
         finally:
             builds.finish_build(
                 opened.engine, build.build_id, status, _snapshot(opened), actor="dagster:silver"
             )
     context.log.info("Build %s took in %d submissions.", build.build_id, len(build.pending))
+    tell_held(opened.settings, broken)
     yield from _made(opened, done, SILVER_SPECS, SILVER_TESTS)
     yield held_result(held(opened.engine))
     yield from refuse_blocked(
@@ -113,13 +115,14 @@ def gold(context: dg.AssetExecutionContext, platform: PlatformResource) -> Event
 
 def _without_those_that_break_rules(
     platform: Platform, build: builds.Build
-) -> dbt_runner.DbtReport:
-    """Silver of the build's submissions, without those whose own rows break an error rule.
+) -> tuple[dbt_runner.DbtReport, dict[str, list[Breach]]]:
+    """Silver of the build's submissions, without those whose own rows break an error rule; and those.
 
     What they brought can hide what others did, so the others are judged again without them. Where no
     rule says whose rows make a dbt node fail, it is tried (:mod:`.singled_out`).
     """
     full_refresh = build.full_refresh
+    broken: dict[str, list[Breach]] = {}
     while True:
         done = _run_dbt(platform, "silver", SILVER_SELECT, full_refresh=full_refresh)
         breaches = {} if _errors(done) else _judged(platform, build)
@@ -128,10 +131,11 @@ def _without_those_that_break_rules(
             breaches = singled_out.breaches_of(failing, _TABLES_OF_TESTS, build, platform=platform)
         if not breaches:
             _refuse_errors(done)
-            return done
+            return done, broken
+        broken |= breaches
         builds.hold(platform.engine, build.build_id, breaches, actor="dagster:silver")
-        for submission_id, broken in breaches.items():
-            report("held", submission_id, "; ".join(one.told for one in broken), failed=True)
+        for submission_id, rules in breaches.items():
+            report("held", submission_id, "; ".join(one.told for one in rules), failed=True)
         # Whatever the first pass made is as it should be but for the keys of this build.
         full_refresh = build.full_refresh and bool(_errors(done) or _incomplete(done))
 

@@ -199,29 +199,32 @@ def test_3_run_lets_the_daemon_do_the_work_and_shows_its_result(service: Service
     assert [run["status"] for run in landings] == ["SUCCESS"]
 
 
-def test_4_a_killed_run_and_a_blocked_publish_are_told_to_the_webhook_once_each(
+def test_4_a_killed_run_and_a_held_submission_are_told_to_the_webhook_once_each(
     service: Service, webhook: Webhook, tmp_path: Path
 ) -> None:
     published = service.lakehouse("sql", "--json", "select count(*) as n from silver.patient")
-    for number in range(5):
+    for number in range(40):  # fewer than 30 are no share
         patient = {"resourceType": "Patient", "id": f"planted-{number}", "gender": "female"}
         content = json.dumps({**patient, "birthDate": f"22{number:02d}-01-01"})
         (tmp_path / f"{number}.json").write_text(content)
     service.lakehouse("drop", str(tmp_path), "--drop-id", "from-the-future")
-    wait_for("the webhook being told", lambda: bool(webhook.of("publish_blocked")), every=1)
-    (message,) = webhook.of("publish_blocked")
+    wait_for("the webhook being told", lambda: bool(webhook.of("submission_held")), every=1)
+    (message,) = webhook.of("submission_held")
+    assert message["facts"]["submission"] == service.submission("from-the-future")
     assert "silver.patient birth_date_plausible" in message["facts"]["rules"]
     assert "planted" not in json.dumps(webhook.received)
     # The landing whose code location was killed was told too, and nothing else.
     assert [told["facts"]["job"] for told in webhook.of("run_failed")] == ["landing"]
-    assert "PUBLISHED" not in service.state_of("from-the-future")
-
-    service.lakehouse("withdraw", service.submission("from-the-future"), "--reason", "a test")
-    service.lakehouse("run", "--json")
+    assert service.state_of("from-the-future") == "HELD"
     assert (
         service.lakehouse("sql", "--json", "select count(*) as n from silver.patient") == published
     )
-    assert len(webhook.of("publish_blocked")) == 1
+
+    service.lakehouse("withdraw", service.submission("from-the-future"), "--reason", "a test")
+    service.lakehouse("run", "--json")
+    assert service.state_of("from-the-future") == "WITHDRAWN"
+    assert len(webhook.of("submission_held")) == 1
+    assert webhook.of("publish_blocked") == []
 
 
 def test_5_down_stops_everything_and_the_next_run_does_its_work_itself(service: Service) -> None:
