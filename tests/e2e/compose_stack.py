@@ -7,6 +7,7 @@ import os
 import secrets
 import ssl
 import subprocess
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -133,6 +134,14 @@ class ComposeStack:
     def rotate(self, name: str) -> None:
         self._compose("run", "--rm", "-T", "secrets", "rotate", name, "/secrets")
         self._compose("up", "--detach", "--wait")
+
+    def well_since(self, service: str) -> datetime | None:
+        """When the container of ``service`` was started; None while it is not healthy."""
+        container = self._compose("ps", "--quiet", service).decode().strip()
+        state = json.loads(self._run(["docker", "inspect", container]))[0]["State"]
+        if state["Status"] != "running" or state["Health"]["Status"] != "healthy":
+            return None
+        return datetime.fromisoformat(state["StartedAt"][:19] + "+00:00")
 
     def reaches(self, service: str, host: str, port: int) -> bool:
         """Whether a connection from inside ``service`` to ``host:port`` comes about."""
