@@ -29,10 +29,6 @@ SQL_NAME: Final = "attachment_text"
 SQL_PARAMETERS: Final = ("VARCHAR", "VARCHAR", "BIGINT", "VARCHAR")
 SQL_RESULT: Final = "STRUCT(body VARCHAR, form VARCHAR, damage VARCHAR[], unread VARCHAR)"
 
-#: The forms a text comes in, the one that needs the least conversion first: of the forms of one
-#: note the first that can be read is taken.
-FORMS: Final = ("plain", "html", "rtf", "cda")
-
 _HTML: Final = frozenset({"text/html", "application/xhtml+xml", "text/xhtml", "application/xhtml"})
 _RTF: Final = frozenset({"text/rtf", "application/rtf", "application/x-rtf", "text/richtext"})
 _XML: Final = frozenset({"text/xml", "application/xml", "text/cda"})

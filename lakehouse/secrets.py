@@ -252,6 +252,11 @@ def write_env_file(path: Path, example: Path) -> list[str]:
     return filled
 
 
+def logins_folder(home: Path) -> Path:
+    """Where the logins of people are kept: a folder of the secrets' volume, else one of the home."""
+    return Path(os.environ.get("LAKEHOUSE_LOGINS", home / "secrets"))
+
+
 def credentials(folder: Path, addresses: Mapping[str, str]) -> list[Credential]:
     """The logins of people, from the files in ``folder`` (absent ones are left out).
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +31,7 @@ def credentials(
     from lakehouse.platform import existing_settings
 
     settings = existing_settings()
-    folder = Path(os.environ.get("LAKEHOUSE_LOGINS", settings.home / "secrets"))
+    folder = secrets.logins_folder(settings.home)
     if not folder.is_dir():
         raise ConfigurationError(
             "There are no logins yet: the first start has not made them.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,7 +34,7 @@ def add(
     Run again, it changes what is given and makes a new key; the former one ends at once. In the
     container stack: `docker compose run --rm admin submitter add NAME`.
     """
-    from lakehouse import submitters
+    from lakehouse import secrets, submitters
     from lakehouse.cli.drops import actor
     from lakehouse.metadata import submitters as register
     from lakehouse.platform import open_platform
@@ -47,7 +46,7 @@ def add(
     login = None
     if admin is not None:
         login = submitters.make_user(admin, name, platform.settings.raw_bucket)
-        submitters.keep(_logins(platform.settings), login)
+        submitters.keep(secrets.logins_folder(platform.settings.home), login)
     is_new = register.register(
         platform.engine, name, locale=locale, time_zone=time_zone, actor=actor()
     )
@@ -84,7 +83,7 @@ def list_(
 @app.command()
 def remove(name: Name) -> None:
     """Take a submitter's key away. What it dropped stays; `lakehouse withdraw` takes that out."""
-    from lakehouse import submitters
+    from lakehouse import secrets, submitters
     from lakehouse.cli.drops import actor
     from lakehouse.metadata import submitters as register
     from lakehouse.platform import open_platform
@@ -95,7 +94,7 @@ def remove(name: Name) -> None:
     register.remove(platform.engine, name, actor=actor())
     if admin is not None:
         submitters.remove_user(admin, name)
-        submitters.forget(_logins(platform.settings), name)
+        submitters.forget(secrets.logins_folder(platform.settings.home), name)
     console.print(f"Submitter {name} may not drop files any more.")
 
 
@@ -114,8 +113,3 @@ def _administration(settings: Settings) -> MinioAdmin | None:
         root,
         settings.object_store_region,
     )
-
-
-def _logins(settings: Settings) -> Path:
-    """Where the logins of people are kept."""
-    return Path(os.environ.get("LAKEHOUSE_LOGINS", settings.home / "secrets"))

@@ -249,14 +249,6 @@ def succeeded_id(engine: Engine) -> str | None:
         )
 
 
-def latest_id(engine: Engine) -> str:
-    """The newest successful build. Raises :class:`BuildError` when there is none yet."""
-    found = succeeded_id(engine)
-    if found is None:
-        raise BuildError("Nothing has been built yet.", hint="Run `lakehouse run`.")
-    return found
-
-
 @dataclass(frozen=True)
 class Gold:
     """What Gold and marts hold: a build of Silver, whole in ``snapshot`` of the lake."""
