@@ -46,7 +46,7 @@ dashboards: setup  ## Superset without Docker, on this platform's Postgres: http
 	@$(BIN)/python superset/native.py start
 
 secrets: setup  ## Write random secrets into .env (mode 600) for the container stack
-	@$(BIN)/python -m lakehouse.secrets env
+	@$(BIN)/python -m installation.secrets env
 
 rotate: setup  ## A new random value for one secret of the running container stack (SECRET=BI_READER_PASSWORD)
 	docker compose run --rm -T secrets rotate $(SECRET) /secrets

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 
 from alembic import context
-from lakehouse import embedded, metadata
+from installation import embedded
+from lakehouse import metadata
 from lakehouse.metadata.models import Base
 from lakehouse.settings import load_settings
 

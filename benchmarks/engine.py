@@ -25,11 +25,13 @@ from benchmarks.main_job import MB, default_inputs, hold_one_back, machine, mult
 from ingestion.intake import intake
 from ingestion.intake.drop import put_as
 from ingestion.landing import land
-from lakehouse import dbt_runner, embedded, lake
+from installation import embedded
+from installation.platform import Platform, open_platform
+from lakehouse import lake
 from lakehouse.metadata import builds, submissions
-from lakehouse.platform import Platform, open_platform
 from lakehouse.settings import Settings
 from publishing import publish
+from transformation import dbt_runner
 
 _ACTOR = "benchmark"
 

@@ -23,7 +23,8 @@ from pathlib import Path
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from lakehouse import databases, embedded, lake, metadata
+from installation import databases, embedded
+from lakehouse import lake, metadata
 from lakehouse.metadata import builds
 from lakehouse.settings import Settings
 from publishing import PublishReport, publish

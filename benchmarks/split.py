@@ -42,7 +42,7 @@ STEPS = {
 def staged(store_folder: Path) -> tuple[Any, list[Any]]:
     from ingestion.sources import StagedFile
     from lakehouse.settings import Settings
-    from lakehouse.storage import LocalStore
+    from lakehouse.store import LocalStore
 
     store = LocalStore(store_folder, Settings(privacy_key="key-of-the-benchmark"))
     files = [
@@ -104,10 +104,11 @@ def step_land(folder: Path) -> Callable[[], object]:
     from sqlalchemy.orm import Session
 
     from ingestion.landing import land
-    from lakehouse import databases, embedded, lake, metadata
+    from installation import databases, embedded
+    from lakehouse import lake, metadata
     from lakehouse.metadata import models
     from lakehouse.settings import Settings
-    from lakehouse.storage import open_store
+    from lakehouse.store import open_store
 
     settings = Settings(
         LAKEHOUSE_HOME=folder.parent / "home",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uvicorn
 
 from hub.app import create_app
-from lakehouse import embedded
+from installation import embedded
 from lakehouse.privacy import log_at
 from lakehouse.settings import load_settings
 

@@ -41,7 +41,7 @@ from lakehouse import lake, progress
 from lakehouse.errors import LandingError
 from lakehouse.metadata import audit, models, submissions
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore, fsspec_options
+from lakehouse.store import ObjectStore, fsspec_options
 
 log = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ from ingestion.sources import (
 from lakehouse.errors import LakehouseError, LandingError
 from lakehouse.privacy import log_at
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore, open_store
+from lakehouse.store import ObjectStore, open_store
 
 log = logging.getLogger(__name__)
 

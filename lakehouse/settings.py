@@ -20,12 +20,13 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakehouse.errors import ConfigurationError
-from lakehouse.secrets import PLACEHOLDERS
 
 DatabaseName = Literal["lakehouse", "ducklake", "dagster", "marts", "superset"]
 DATABASES: tuple[DatabaseName, ...] = ("lakehouse", "ducklake", "dagster", "marts", "superset")
 
 _SECRETS = ("postgres_password", "object_store_secret_key", "privacy_key")
+#: Values that people leave in place by mistake; refused wherever a secret is read.
+PLACEHOLDERS = frozenset({"changeme", "change-me", "replace-me", "<secret>", "password", "todo"})
 #: Read from ``X_FILE`` where ``X`` is unset; an empty file counts as unset.
 _FROM_FILES = (*_SECRETS, "object_store_access_key", "webhook_url")
 
@@ -210,7 +211,7 @@ class Settings(BaseSettings):
         if self.postgres_url is None:
             raise ConfigurationError(
                 "No Postgres: POSTGRES_URL is unset and the embedded server was not started.",
-                hint="Call lakehouse.embedded.ensure_running(settings) first.",
+                hint="Call installation.embedded.ensure_running(settings) first.",
             )
         database = name if name == "postgres" else self.database_prefix + name
         parts = urlsplit(self.postgres_url)

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import dagster as dg
 from pydantic import PrivateAttr
 
+from installation.platform import Platform, open_platform
 from lakehouse import lake
-from lakehouse.platform import Platform, open_platform
 from lakehouse.privacy import log_at
-from orchestration import presence
+from orchestration.processes import presence
 
 
 class PlatformResource(dg.ConfigurableResource["PlatformResource"]):

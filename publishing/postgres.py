@@ -27,7 +27,7 @@ import yaml
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
-from lakehouse.databases import READER_ROLE
+from installation.databases import READER_ROLE
 from lakehouse.errors import PublishError
 from lakehouse.lake import LAKE
 from lakehouse.settings import Settings

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
-from lakehouse import databases, embedded
+from installation import databases, embedded
 from lakehouse.errors import ConfigurationError, LakehouseError
 from lakehouse.settings import Settings, load_settings, secret_file
 

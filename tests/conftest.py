@@ -13,7 +13,8 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from lakehouse import databases, embedded, lake
+from installation import databases, embedded
+from lakehouse import lake
 from lakehouse.settings import DATABASES, Settings
 
 TEST_DATA = Path(os.environ.get("LAKEHOUSE_TEST_DATA", Path(__file__).parents[2] / "shared/data"))
@@ -83,7 +84,7 @@ def engine(settings: Settings):  # type: ignore[no-untyped-def]
 @pytest.fixture
 def store(settings: Settings):  # type: ignore[no-untyped-def]
     """The prepared local object store."""
-    from lakehouse.storage import open_store
+    from lakehouse.store import open_store
 
     store = open_store(settings)
     store.prepare()

@@ -27,7 +27,7 @@ from typing import IO, BinaryIO, Final, Self, cast
 import zstandard
 
 from lakehouse.errors import IntakeError
-from lakehouse.storage import key_name
+from lakehouse.store import key_name
 
 #: Names that end so are unpacked; a spreadsheet is a zip file too and stays what it is.
 _ZIP: Final = ".zip"

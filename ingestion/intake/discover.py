@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Final
 
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectInfo, ObjectStore
+from lakehouse.store import ObjectInfo, ObjectStore
 
 INBOX: Final = "inbox/"
 #: A file of this name says that the drop is complete.

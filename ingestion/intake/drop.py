@@ -29,7 +29,7 @@ from lakehouse.errors import IntakeError
 from lakehouse.metadata import audit, models
 from lakehouse.privacy import ref
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore, key_name
+from lakehouse.store import ObjectStore, key_name
 
 #: A folder's name may have 255 bytes; parents' names are put before it only up to this length.
 _LONGEST_NAME: Final = 200

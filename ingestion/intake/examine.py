@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, TypeVar
 from ingestion.intake import classify
 from ingestion.intake.classify import BY_LAYOUT, HEAD_BYTES, Classification, Classifier
 from lakehouse.errors import ConfigurationError, ObjectNotFound
-from lakehouse.storage import ObjectStore
+from lakehouse.store import ObjectStore
 
 #: Objects wait for the store most of the time, so there are more workers than cores.
 WORKERS: Final = 16

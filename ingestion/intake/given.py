@@ -20,7 +20,7 @@ from ingestion.intake.archives import is_archive
 from ingestion.intake.discover import MARKER, NOT_DATA
 from ingestion.intake.examine import in_threads
 from lakehouse.errors import IntakeError
-from lakehouse.storage import key_name
+from lakehouse.store import key_name
 
 _CHUNK: Final = 4 * 1024 * 1024
 

@@ -22,7 +22,7 @@ from lakehouse.errors import ObjectNotFound
 from lakehouse.metadata import models
 from lakehouse.metadata.work import pending as pending_work
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore
+from lakehouse.store import ObjectStore
 
 
 def intake(

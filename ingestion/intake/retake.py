@@ -12,7 +12,7 @@ from ingestion.intake.classify import load_classifier
 from ingestion.intake.examine import VANISHED, Candidate, Examined, examine, read_by_sources
 from lakehouse.metadata import audit, models, submissions
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore
+from lakehouse.store import ObjectStore
 
 _LOOKED_AT = ("QUARANTINED", "STAGED", "LANDED", "HELD", "INTEGRATED", "PUBLISHED")
 

@@ -13,7 +13,7 @@ from ingestion.intake.examine import Candidate, classified_as, judge, read_by_so
 from lakehouse.errors import IntakeError
 from lakehouse.metadata import audit, models, submissions
 from lakehouse.privacy import ref
-from lakehouse.storage import ObjectStore
+from lakehouse.store import ObjectStore
 
 
 def resolve_review(

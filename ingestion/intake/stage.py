@@ -19,7 +19,7 @@ from ingestion.intake.examine import VANISHED, ChangedWhileRead, Examined, in_th
 from ingestion.intake.register import MANIFEST, raw_key, raw_prefix
 from lakehouse.errors import AccessDenied, ObjectExists, ObjectNotFound
 from lakehouse.metadata import audit, models, submissions
-from lakehouse.storage import ObjectStore
+from lakehouse.store import ObjectStore
 
 
 def stage(

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from lakehouse.storage import ObjectStore
+from lakehouse.store import ObjectStore
 
 
 class Reason(StrEnum):

@@ -29,7 +29,7 @@ from pydicom.valuerep import VR
 
 from ingestion.sources import Batch, Event, FileRead, Reason, Rejected, StagedFile
 from lakehouse.errors import InputRejected
-from lakehouse.storage import ObjectStore
+from lakehouse.store import ObjectStore
 
 TABLE: Final = "dicom_instance"
 

@@ -51,7 +51,7 @@ from ingestion.sources.fhir_shapes import (
     refusal,
 )
 from lakehouse.errors import InputRejected
-from lakehouse.storage import ObjectStore
+from lakehouse.store import ObjectStore
 
 TABLE: Final = "fhir_resource"
 SCHEMA: Final = pa.schema(

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from lakehouse.errors import ObjectExists
 from lakehouse.metadata import audit
 from lakehouse.metadata.models import AuditEvent
-from lakehouse.storage import ObjectStore
+from lakehouse.store import ObjectStore
 
 _PREFIX = "raw/_audit/"
 _KEY = re.compile(r"raw/_audit/(?P<events>\d{12})-(?P<head>[0-9a-f]{64})\.json")

@@ -135,7 +135,7 @@ class NativeStack:
         program = versitygw()
         if program is None:
             raise StackError("no S3 server: install versitygw (docs/runbook/end-to-end.md)")
-        self._run(sys.executable, "-m", "lakehouse.secrets", "generate", str(self._keys))
+        self._run(sys.executable, "-m", "installation.secrets", "generate", str(self._keys))
         keeper = self._keys / "keeper"
         access = (keeper / "object_store_access_key").read_text()
         secret = (keeper / "object_store_secret_key").read_text()
@@ -160,7 +160,7 @@ class NativeStack:
             "DAGSTER_STORE_SECRET_KEY": secret,
             "KEYS_FOLDER": str(self._keys),
         }
-        self._run(sys.executable, "-m", "lakehouse.bucket_setup", more=administrator)
+        self._run(sys.executable, "-m", "installation.bucket_setup", more=administrator)
 
     def _stop_store(self) -> None:
         if self._s3 is not None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lakehouse.secrets import SECRETS
+from installation.secrets import SECRETS
 from tests.e2e import dashboards
 from tests.e2e.compose_stack import ComposeStack
 from tests.e2e.stack import ROOT, Dagster, Run, Stack, Superset, drop, rows, status, wait_until

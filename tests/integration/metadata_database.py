@@ -16,7 +16,8 @@ from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from lakehouse import databases, metadata
+from installation import databases
+from lakehouse import metadata
 from lakehouse.settings import Settings
 
 KEY = SecretStr("key-of-the-tests")

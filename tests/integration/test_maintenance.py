@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse import lake, maintenance
+from lakehouse import lake
 from lakehouse.errors import LakeError
+from lakehouse.lake import maintenance
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore
+from lakehouse.store import ObjectStore
 
 TEXT = "Zipporah Quillfeather"
 

@@ -7,7 +7,7 @@ import hashlib
 
 import pytest
 
-from lakehouse.attachment_text import AttachmentText, read
+from transformation.attachment_text import AttachmentText, read
 
 
 def text_of(content: str | bytes, content_type: str | None = "text/html") -> str | None:

@@ -7,7 +7,7 @@ import json
 import duckdb
 import pytest
 
-from lakehouse.coverage import CoveredElement, TakenElement, coverage, taken_elements
+from transformation.coverage import CoveredElement, TakenElement, coverage, taken_elements
 
 
 @pytest.fixture

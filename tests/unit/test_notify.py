@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from lakehouse.notify import Notification, notify
 from lakehouse.settings import Settings
+from orchestration.notify import Notification, notify
 
 
 @dataclass

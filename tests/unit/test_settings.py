@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from installation.secrets import SECRETS
 from lakehouse.errors import ConfigurationError
-from lakehouse.secrets import SECRETS
 from lakehouse.settings import Settings, secret_file
 
 #: Waits for the others, asks a hundred times for secrets that nobody made yet, and says what it got.

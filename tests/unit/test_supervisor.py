@@ -51,7 +51,7 @@ def starts(tmp_path: Path) -> Path:
 def supervisor(starts: Path) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "lakehouse.supervisor"),
+            *(sys.executable, "-m", "installation.supervisor"),
             *(sys.executable, "-c", SERVICE, str(starts)),
         ]
     )
@@ -103,7 +103,7 @@ def test_a_service_that_cannot_start_is_tried_at_growing_intervals(starts: Path)
     failing = "import sys; open(sys.argv[1], 'a').write('0 0\\n'); sys.exit(3)"
     with subprocess.Popen(
         [
-            *(sys.executable, "-m", "lakehouse.supervisor"),
+            *(sys.executable, "-m", "installation.supervisor"),
             *(sys.executable, "-c", failing, str(starts)),
         ],
         stdout=subprocess.PIPE,

@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import pytest
 
-from lakehouse.units import Units, read_units, tidied
-from lakehouse.views import DBT
+from transformation.units import Units, read_units, tidied
+from transformation.views import DBT
 
 #: Metric prefixes (UCUM, section 27).
 PREFIXES = {

@@ -116,7 +116,7 @@
 {% endmacro %}
 
 
-{#- What stands for the present state of the models; given by lakehouse.dbt_runner. -#}
+{#- What stands for the present state of the models; given by transformation.dbt_runner. -#}
 {% macro silver_fingerprint() -%}
     {{ return(env_var('LAKEHOUSE_SILVER_MODELS', 'unknown')) }}
 {%- endmacro %}

@@ -6,7 +6,7 @@
 
 {#-
     A unit as the lists spell it: one sign for micro, no annotations (`{beats}/min` is `/min`, `{score}`
-    is `1`: UCUM, section 6). The same as lakehouse.units.tidied.
+    is `1`: UCUM, section 6). The same as transformation.units.tidied.
 -#}
 {% macro tidied_unit(text) -%}
     case

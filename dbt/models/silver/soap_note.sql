@@ -99,7 +99,7 @@ found as (
     left join {{ ref('stg_fhir__attached_binary') }} as bytes on format.binary_id = bytes.resource_id
 ),
 
--- Plain UTF-8 is decoded here. lakehouse.attachment_text reads all other text and says why something is
+-- Plain UTF-8 is decoded here. transformation.attachment_text reads all other text and says why something is
 -- none; of a format that is no text it is not given the bytes.
 plain as (
     select

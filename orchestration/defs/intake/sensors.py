@@ -14,12 +14,12 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from ingestion.intake import pending_groups
+from installation.platform import Platform
 from lakehouse.errors import PublishError
 from lakehouse.metadata import builds, work
 from lakehouse.metadata.status import latest_checks
-from lakehouse.platform import Platform
-from orchestration import presence
 from orchestration.jobs import build_job, intake_job, landing_job, publish_job
+from orchestration.processes import presence
 from orchestration.resources import PlatformResource
 from orchestration.vocabulary import ACTIVE_STATUSES, SENSOR_SECONDS, SUBMISSIONS
 from publishing import reconcile

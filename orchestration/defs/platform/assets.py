@@ -3,12 +3,12 @@
 import dagster as dg
 
 import quality
-from lakehouse import dbt_runner
-from lakehouse.documents import write_dbt_docs
-from lakehouse.heartbeat import beat
 from orchestration.defs.publishing.assets import SPECS as PUBLISHED
+from orchestration.heartbeat import beat
 from orchestration.resources import PlatformResource
 from orchestration.vocabulary import OWNERS, WHEN_MISSING_OR_CHANGED
+from transformation import dbt_runner
+from transformation.documents import write_dbt_docs
 
 
 @dg.asset(

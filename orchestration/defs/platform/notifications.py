@@ -6,8 +6,8 @@ import dagster as dg
 
 from lakehouse.metadata.status import errors_of_run, status
 from lakehouse.metadata.submissions import Breach
-from lakehouse.notify import Event, Notification, notify
 from lakehouse.settings import Settings
+from orchestration.notify import Event, Notification, notify
 from orchestration.resources import PlatformResource
 
 _SECONDS_AN_HOUR = 3600

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from lakehouse import maintenance
+from lakehouse.lake import maintenance
 from lakehouse.metadata import anchors
 from orchestration.defs.platform.assets import heartbeat, write_site
 from orchestration.resources import PlatformResource

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import dagster as dg
 
 import quality
+from installation.platform import Platform
 from lakehouse.errors import QualityError
 from lakehouse.metadata import builds
 from lakehouse.metadata.status import HeldLine
-from lakehouse.platform import Platform
 from orchestration.resources import PlatformResource
 from quality.suites import LAYERS, Layer, Rule, rules
 

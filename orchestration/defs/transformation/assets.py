@@ -12,12 +12,12 @@ import duckdb
 
 import quality
 from ingestion import landing
-from lakehouse import dbt_runner, lake
+from installation.platform import Platform
+from lakehouse import lake
 from lakehouse.errors import BuildError, QualityError
 from lakehouse.metadata import builds
 from lakehouse.metadata.status import held
 from lakehouse.metadata.submissions import Breach
-from lakehouse.platform import Platform
 from lakehouse.progress import report
 from orchestration.dbt_specs import (
     asset_key,
@@ -38,6 +38,7 @@ from orchestration.defs.transformation import singled_out
 from orchestration.metadata import corpus_statistics, encounter_card, table_metadata
 from orchestration.resources import PlatformResource
 from orchestration.vocabulary import LAKE_WRITER_POOL
+from transformation import dbt_runner
 
 #: Run tag that asks for Silver to be built anew from Bronze.
 FULL_REFRESH_TAG = "lakehouse/full_refresh"

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from lakehouse import dbt_runner
+from installation.platform import Platform
 from lakehouse.metadata import builds
 from lakehouse.metadata.submissions import Breach
-from lakehouse.platform import Platform
+from transformation import dbt_runner
 
 Node = TypeVar("Node")
 

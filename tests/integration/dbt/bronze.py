@@ -14,9 +14,10 @@ import duckdb
 import pyarrow as pa
 import sqlalchemy as sa
 
-from lakehouse import dbt_runner, lake
+from lakehouse import lake
 from lakehouse.metadata import builds
 from lakehouse.settings import Settings
+from transformation import dbt_runner
 
 _ARRIVED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 _CONDITIONAL = re.compile(r'"reference": "([A-Za-z]+\?[^"]*)"')

@@ -12,7 +12,8 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from lakehouse import databases, lake, metadata
+from installation import databases
+from lakehouse import lake, metadata
 from lakehouse.settings import DATABASES, Settings
 from tests.integration.dbt.bronze import Silver, open_silver
 

@@ -13,9 +13,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from lakehouse import contract, dictionary
 from tests.integration.dbt.bronze import Arrival, Silver
 from tests.integration.dbt.conftest import fresh_silver
+from transformation import contract, dictionary
 
 LOINC = "http://loinc.org"
 NPI = "http://hl7.org/fhir/sid/us-npi"

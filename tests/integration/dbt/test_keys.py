@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lakehouse import dbt_runner
 from tests.integration.dbt.bronze import Arrival, Silver
+from transformation import dbt_runner
 
 
 def found(silver: Silver) -> int | None:

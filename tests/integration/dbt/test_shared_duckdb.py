@@ -6,9 +6,10 @@ import threading
 
 import duckdb
 
-from lakehouse import dbt_runner, lake
+from lakehouse import lake
 from lakehouse.metadata import builds
 from tests.integration.dbt.bronze import Arrival, Silver
+from transformation import dbt_runner
 
 
 def databases_and_schemas(connection: duckdb.DuckDBPyConnection) -> tuple[set[str], set[str]]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from lakehouse import coverage
 from tests.integration.dbt.bronze import Arrival, Silver
 from tests.integration.dbt.conftest import fresh_silver
+from transformation import coverage
 
 LOINC = "http://loinc.org"
 UCUM = "http://unitsofmeasure.org"

@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 from hub.app import create_app
 from hub.observer import Observer
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore
+from lakehouse.store import ObjectStore
 
 #: The hub answers under the names it is served under.
 HUB = "http://localhost"

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from ingestion.intake import IntakeReport, Registered, intake, pending_groups
 from lakehouse.metadata import models, submissions
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore
+from lakehouse.store import ObjectStore
 from tests.integration.metadata_database import engine, metadata_template, settings
 
 __all__ = ["engine", "metadata_template", "settings"]

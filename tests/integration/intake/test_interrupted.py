@@ -18,7 +18,7 @@ from lakehouse import metadata
 from lakehouse.errors import StorageUnavailable
 from lakehouse.metadata import audit
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore, open_store
+from lakehouse.store import ObjectStore, open_store
 from tests.integration.intake.conftest import GROUP, READABLE, Inbox, patient
 
 FILES = {"a.json": patient(1), "b.json": patient(2), "deep/c.json": patient(3)}

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from lakehouse.errors import AccessDenied
 from lakehouse.settings import Settings
-from lakehouse.storage import open_store
+from lakehouse.store import open_store
 from tests.integration.conftest import S3Endpoint
 from tests.integration.intake.conftest import GROUP, Inbox, patient
 

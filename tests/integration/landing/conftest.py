@@ -14,7 +14,7 @@ from ingestion.intake import intake
 from ingestion.landing import LandingReport, land
 from lakehouse import lake
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore
+from lakehouse.store import ObjectStore
 
 Stage = Callable[..., str]
 Land = Callable[[str], LandingReport]

@@ -18,7 +18,7 @@ from ingestion import landing as module
 from lakehouse import metadata
 from lakehouse.metadata import submissions
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore, open_store
+from lakehouse.store import ObjectStore, open_store
 
 if TYPE_CHECKING:
     from tests.integration.landing.conftest import Land, Stage

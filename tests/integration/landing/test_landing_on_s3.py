@@ -13,9 +13,10 @@ from psycopg import sql
 
 from ingestion.intake import intake
 from ingestion.landing import land
-from lakehouse import databases, lake, metadata
+from installation import databases
+from lakehouse import lake, metadata
 from lakehouse.settings import DATABASES, Settings
-from lakehouse.storage import open_store
+from lakehouse.store import open_store
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from ingestion.landing import _Tally
 from ingestion.reading import Share, read_share
 from ingestion.sources import StagedFile
 from lakehouse.settings import Settings
-from lakehouse.storage import LocalStore
+from lakehouse.store import LocalStore
 
 pytestmark = pytest.mark.slow
 

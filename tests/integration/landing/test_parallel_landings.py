@@ -12,10 +12,11 @@ import pytest
 from sqlalchemy import Engine
 
 from ingestion.landing import land
-from lakehouse import dbt_runner, lake, metadata
+from lakehouse import lake, metadata
 from lakehouse.metadata import builds, submissions
 from lakehouse.settings import Settings
-from lakehouse.storage import open_store
+from lakehouse.store import open_store
+from transformation import dbt_runner
 
 if TYPE_CHECKING:
     from tests.integration.landing.conftest import Stage

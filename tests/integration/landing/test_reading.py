@@ -15,7 +15,7 @@ from ingestion.reading import Reading, Share, read_files
 from ingestion.sources import StagedFile
 from lakehouse.errors import LandingError, ObjectNotFound
 from lakehouse.settings import Settings
-from lakehouse.storage import open_store
+from lakehouse.store import open_store
 
 
 @pytest.fixture

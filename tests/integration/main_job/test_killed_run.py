@@ -17,7 +17,8 @@ import pytest
 from sqlalchemy import Engine
 
 import publishing
-from lakehouse import embedded, metadata
+from installation import embedded
+from lakehouse import metadata
 from lakehouse.metadata.status import status
 from lakehouse.settings import Settings
 from tests.integration.main_job.conftest import ROOT, Lakehouse
@@ -25,7 +26,7 @@ from tests.integration.main_job.conftest import ROOT, Lakehouse
 #: `lakehouse run` in a process that kills itself at one point (the first argument).
 KILLED = """
 import os, signal, sys
-from lakehouse.cli.main import app
+from cli.main import app
 from lakehouse.metadata import builds
 from orchestration.defs.transformation import assets
 from publishing import postgres

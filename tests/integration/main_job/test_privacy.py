@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from lakehouse import embedded
+from installation import embedded
 from lakehouse.settings import Settings
 from tests.integration.main_job.conftest import Lakehouse
 

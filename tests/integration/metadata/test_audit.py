@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from lakehouse.errors import AccessDenied
 from lakehouse.metadata import anchors, audit
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore, open_store
+from lakehouse.store import ObjectStore, open_store
 
 
 def record(engine: Engine, *subjects: str) -> None:

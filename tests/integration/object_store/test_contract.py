@@ -15,7 +15,8 @@ from typing import BinaryIO
 import duckdb
 import pytest
 
-from lakehouse import lake, storage
+from lakehouse import lake
+from lakehouse import store as storage
 from lakehouse.errors import (
     AccessDenied,
     ObjectExists,
@@ -24,7 +25,7 @@ from lakehouse.errors import (
     StorageUnavailable,
 )
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore, open_store
+from lakehouse.store import ObjectStore, open_store
 
 
 @pytest.fixture(params=["local", "s3"])

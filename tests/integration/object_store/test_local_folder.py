@@ -9,7 +9,7 @@ import pytest
 
 from lakehouse.errors import ObjectNotFound
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore, open_store
+from lakehouse.store import ObjectStore, open_store
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ import s3fs
 from botocore.exceptions import ClientError
 from pydantic import SecretStr
 
-from lakehouse import storage
+from lakehouse import store as storage
 from lakehouse.errors import AccessDenied, ConfigurationError, StorageUnavailable
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore, open_store
+from lakehouse.store import ObjectStore, open_store
 
 if TYPE_CHECKING:
     from tests.integration.conftest import S3Endpoint

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from lakehouse.settings import Settings
-from orchestration.instance import open_instance
+from orchestration.processes.instance import open_instance
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import dbt_runner
+from installation.platform import Platform
 from lakehouse.metadata import builds
 from lakehouse.metadata.status import held
-from lakehouse.platform import Platform
-from lakehouse.storage import open_store
+from lakehouse.store import open_store
 from orchestration.defs.transformation import assets
 from tests.integration.dbt.bronze import Arrival
 from tests.integration.dbt.conftest import fresh_silver
+from transformation import dbt_runner
 
 #: Tests of an installation of its own: one that the database cannot carry out on some rows, one that fails.
 _TESTS = {

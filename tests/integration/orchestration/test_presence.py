@@ -14,15 +14,15 @@ import pytest
 from dagster._core.launcher import WorkerStatus
 
 from lakehouse.settings import Settings
-from orchestration import presence
-from orchestration.instance import open_instance
-from orchestration.launcher import CodeLocationRunLauncher
+from orchestration.processes import presence
+from orchestration.processes.instance import open_instance
+from orchestration.processes.launcher import CodeLocationRunLauncher
 from orchestration.vocabulary import LAKE_WRITER_POOL
 
 #: A process that holds its lock, prints its run's tag, and waits for its end.
 OTHER_COMMAND_LINE = """
 import json, sys
-from orchestration import presence
+from orchestration.processes import presence
 with presence.present(sys.argv[1]):
     print(json.dumps(presence.COMMAND_LINE_TAGS), flush=True)
     sys.stdin.read()

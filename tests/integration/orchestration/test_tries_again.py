@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore
+from lakehouse.store import ObjectStore
 from orchestration.defs.intake import sensors
 from orchestration.defs.intake.sensors import inbox_sensor, was_just_blocked
 from orchestration.resources import PlatformResource

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from lakehouse.metadata import builds, models, submissions
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore
+from lakehouse.store import ObjectStore
 from orchestration.defs.intake.sensors import LONGEST_PATIENCE_SECONDS, inbox_sensor
 from orchestration.resources import PlatformResource
 

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 import publishing
-from lakehouse.databases import READER_ROLE
+from installation.databases import READER_ROLE
 from lakehouse.errors import PublishError
 from lakehouse.metadata import builds, models, publishes, submissions, work
 from lakehouse.settings import Settings

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Engine
 
 import publishing
-from lakehouse.databases import READER_ROLE
+from installation.databases import READER_ROLE
 from lakehouse.errors import PublishError
 from lakehouse.settings import Settings
 

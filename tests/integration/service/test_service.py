@@ -21,7 +21,7 @@ import psutil
 import psycopg
 import pytest
 
-from lakehouse import embedded
+from installation import embedded
 from lakehouse.settings import DatabaseName, Settings
 from tests.integration.main_job.conftest import ROOT, command
 

@@ -12,11 +12,13 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from lakehouse import backup, databases, lake, maintenance, metadata
+from installation import backup, databases
+from lakehouse import lake, metadata
 from lakehouse.errors import ConfigurationError, LakehouseError
+from lakehouse.lake import maintenance
 from lakehouse.metadata import audit
 from lakehouse.settings import Settings
-from lakehouse.storage import ObjectStore, open_store
+from lakehouse.store import ObjectStore, open_store
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from lakehouse import bucket_setup, secrets, submitters
+from installation import bucket_setup, secrets, submitters
 from lakehouse.errors import ConfigurationError
 from tests.integration.conftest import S3Endpoint
 from tests.minio_stand_in import minio_stand_in

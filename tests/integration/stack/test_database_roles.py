@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from lakehouse import database_roles
+from installation import database_roles
 from lakehouse.settings import DATABASES, Settings
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from lakehouse import databases, embedded
+from installation import databases, embedded
 from lakehouse.settings import DATABASES, Settings
 
 

@@ -15,7 +15,8 @@ import example_rows
 import psycopg
 import pytest
 
-from lakehouse import databases, metadata
+from lakehouse import metadata
+from installation import databases
 from lakehouse.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -53,7 +53,7 @@ def dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPage]:
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "orchestration.web_page", "--port", str(port)),
+                *(sys.executable, "-m", "orchestration.processes.web_page", "--port", str(port)),
                 *("--workspace", str(home / "workspace.yaml")),
             ],
             env=variables,

@@ -8,8 +8,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from lakehouse.cli.main import app
-from lakehouse.cli.pipeline import _next_steps
+from cli.main import app
+from cli.pipeline import _next_steps
 from lakehouse.settings import Settings
 
 #: Write documents, archives or services, or show one story: nothing for a machine to read.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from lakehouse.cli import console as drawing
+from cli import console as drawing
 
 
 @pytest.fixture(autouse=True)

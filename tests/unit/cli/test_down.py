@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.cli import service
+from cli import service
 from lakehouse.settings import Settings
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.cli import summary as ending
+from cli import summary as ending
 from lakehouse.metadata.status import CheckLine, HeldLine, StatusReport, SubmissionLine
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lakehouse import secrets
+from installation import secrets
 from lakehouse.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import secrets
+from installation import secrets
 from lakehouse.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[3]

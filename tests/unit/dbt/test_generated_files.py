@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import contract, dictionary, documents, views
-from lakehouse.dbt_runner import redacted
 from lakehouse.errors import ConfigurationError
+from transformation import contract, dictionary, documents, views
+from transformation.dbt_runner import redacted
 
 
 def test_staging_models_are_those_of_the_views() -> None:

@@ -6,7 +6,7 @@ import duckdb
 import pytest
 from jinja2 import Environment
 
-from lakehouse import views
+from transformation import views
 
 MACROS = views.DBT / "macros" / "marts"
 

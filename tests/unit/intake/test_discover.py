@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from ingestion.intake.discover import InboxGroup, discover
 from lakehouse.settings import Settings
-from lakehouse.storage import LocalStore, ObjectInfo
+from lakehouse.store import LocalStore, ObjectInfo
 
 NOW = datetime.now(UTC)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from orchestration.instance import DAGSTER_YAML
+from orchestration.processes.instance import DAGSTER_YAML
 
 ROOT = Path(__file__).resolve().parents[3]
 #: Where runs, logs and artifacts are kept: an installation's own.

@@ -13,7 +13,7 @@ import pytest
 
 from ingestion.sources import Batch, FileRead, Rejected, Source, StagedFile
 from lakehouse.settings import Settings
-from lakehouse.storage import LocalStore
+from lakehouse.store import LocalStore
 
 
 @dataclass

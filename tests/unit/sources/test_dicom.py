@@ -24,9 +24,9 @@ from pydicom.uid import (
 from ingestion.intake.classify import _is_bare_dicom
 from ingestion.sources import Batch, StagedFile
 from ingestion.sources.dicom import TAGS, DicomSource
-from lakehouse import storage
+from lakehouse import store as storage
 from lakehouse.settings import Settings
-from lakehouse.storage import LocalStore
+from lakehouse.store import LocalStore
 
 if TYPE_CHECKING:
     from tests.unit.sources.conftest import Outcome, Reader

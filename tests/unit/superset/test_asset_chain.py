@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from lakehouse import dbt_runner
+from transformation import dbt_runner
 
 ROOT = Path(__file__).resolve().parents[3]
 

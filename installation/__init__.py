@@ -1,0 +1,1 @@
+"""What makes and keeps an installation: secrets, databases and roles, buckets and users, embedded Postgres, backup."""

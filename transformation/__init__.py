@@ -1,0 +1,1 @@
+"""dbt and what surrounds it: the views, its Python side, the contract, the dictionary."""
