@@ -60,7 +60,10 @@ def test_a_secret_is_for_its_owner_alone_and_stays(tmp_path: Path) -> None:
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = [
+    "cli",
+    "installation",
     "lakehouse",
+    "transformation",
     "ingestion",
     "quality",
     "publishing",

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-WRITE = "from lakehouse import dbt_runner; print(len(dbt_runner.manifest()['nodes']))"
+WRITE = "from transformation import dbt_runner; print(len(dbt_runner.manifest()['nodes']))"
 
 
 def nodes(home: Path) -> int:
