@@ -57,11 +57,11 @@ def file_type(key: str) -> str:
 
 
 def step_decode(folder: Path) -> Callable[[], object]:
-    from ingestion.sources import fhir
+    from ingestion.sources.fhir import envelope
 
     store, files = staged(folder)
     data = [store.read(file.key) for file in files if file.file_type == "fhir_bundle"]
-    return lambda: [fhir._DOCUMENT.decode(one) for one in data]
+    return lambda: [envelope.DOCUMENT.decode(one) for one in data]
 
 
 def step_split(folder: Path) -> Callable[[], object]:

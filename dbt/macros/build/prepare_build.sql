@@ -148,7 +148,7 @@
     1. whole resources before parts of them (SUBSETTED): https://hl7.org/fhir/R4/search.html#summary;
     2. the later `meta.lastUpdated`, as an instant: https://hl7.org/fhir/R4/resource.html#Meta;
     3. the higher `meta.versionId`, where both are numbers: it is opaque otherwise;
-    4. the later arrival: submission, file, sequence in it (see ingestion/sources/fhir.py).
+    4. the later arrival: submission, file, sequence in it (see ingestion/sources/fhir/envelope.py).
     What a row does not say (a DELETE may say neither) it takes from the others: the time from those of
     its version and before, else from those that arrived before it; the version from the latter. A
     conditional create does nothing where the resource is there (http.html#ccreate).

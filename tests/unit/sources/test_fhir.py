@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import zstandard
 
-from ingestion.sources import fhir, streams
-from ingestion.sources.fhir import FhirSource
-from ingestion.sources.fhir_shapes import OTHER_VERSION_TYPES, R4_TYPES
+from ingestion.sources import streams
+from ingestion.sources.fhir import FhirSource, files, rows, source
+from ingestion.sources.fhir.shapes import OTHER_VERSION_TYPES, R4_TYPES
 from sql_on_fhir import definitions
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def test_ndjson_is_read_from_every_packing(
     reader: Reader, packing: str, large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if large:
-        monkeypatch.setattr(fhir, "SMALL_FILE_BYTES", 0)
+        monkeypatch.setattr(source, "SMALL_FILE_BYTES", 0)
         monkeypatch.setattr(streams, "BLOCK_BYTES", 100)
     lines = [json.dumps(resource("Patient", f"p{number}")) for number in range(50)]
     data = ("\r\n".join(lines) + "\r\n\r\n").encode()
@@ -249,18 +249,18 @@ def test_a_large_bundle_is_read_entry_by_entry_with_the_same_result(
     ]
     data = bundle(*entries, {"request": {"method": "DELETE", "url": "Patient/p1"}})
     whole = read(reader, data)
-    monkeypatch.setattr(fhir, "WHOLE_DOCUMENT_BYTES", 10)
+    monkeypatch.setattr(files, "WHOLE_DOCUMENT_BYTES", 10)
     for block in (7, 64, 5_000):
         monkeypatch.setattr(streams, "BLOCK_BYTES", block)
-        monkeypatch.setattr(fhir, "SMALL_FILE_BYTES", 0)
+        monkeypatch.setattr(source, "SMALL_FILE_BYTES", 0)
         assert read(reader, data).rows == whole.rows
 
 
 def test_batches_hold_one_type_each_and_stay_small(
     reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fhir, "ROW_GROUP_BYTES", 20_000)
-    monkeypatch.setattr(fhir, "HELD_BYTES", 60_000)
+    monkeypatch.setattr(rows, "ROW_GROUP_BYTES", 20_000)
+    monkeypatch.setattr(rows, "HELD_BYTES", 60_000)
     types = ("Patient", "Encounter", "Observation")
     lines = [
         json.dumps(resource(types[number % 3], f"r{number}", pad="x" * 500))
@@ -370,7 +370,7 @@ def test_the_sequence_is_that_of_the_bundles_kind(
     reader: Reader, streamed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if streamed:
-        monkeypatch.setattr(fhir, "WHOLE_DOCUMENT_BYTES", 10)
+        monkeypatch.setattr(files, "WHOLE_DOCUMENT_BYTES", 10)
     entries = [
         {"resource": resource("Basic", "put"), "request": {"method": "PUT", "url": "Basic/put"}},
         {"resource": resource("Basic", "post"), "request": {"method": "POST", "url": "Basic"}},
@@ -416,10 +416,10 @@ def test_what_a_condition_names_has_one_id_in_every_entry_file_and_drop(reader: 
         "Patient?identifier=m|7",
         None,
     ]
-    for rows in (first, second):
-        bodies = [json.loads(row["resource"]) for row in rows]
-        assert bodies[0]["subject"] == {"reference": f"Patient/{rows[1]['resource_id']}"}
-        assert [body["id"] for body in bodies] == [row["resource_id"] for row in rows]
+    for found in (first, second):
+        bodies = [json.loads(row["resource"]) for row in found]
+        assert bodies[0]["subject"] == {"reference": f"Patient/{found[1]['resource_id']}"}
+        assert [body["id"] for body in bodies] == [row["resource_id"] for row in found]
     assert json.loads(second[2]["resource"])["subject"] == {
         "reference": f"Patient/{second[1]['resource_id']}"
     }

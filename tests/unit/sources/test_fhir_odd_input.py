@@ -10,8 +10,8 @@ import msgspec
 import pytest
 import zstandard
 
-from ingestion.sources import fhir, fhir_shapes, streams
-from ingestion.sources.fhir import FhirSource
+from ingestion.sources import streams
+from ingestion.sources.fhir import FhirSource, shapes, source
 from sql_on_fhir import definitions
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ WRONG = {
 
 
 def test_no_element_of_r4_is_taken_for_one_of_another_version() -> None:
-    for shape in fhir_shapes._SHAPES.values():
+    for shape in shapes._SHAPES.values():
         for field in msgspec.structs.fields(shape):
             known = definitions.element(shape.__name__, field.encode_name.removesuffix("_"))
             choice = definitions.typed_choice(shape.__name__, field.encode_name)
@@ -264,7 +264,7 @@ def test_a_truncated_bundle_gives_its_whole_entries(
     reader: Reader, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
     monkeypatch.setattr(streams, "BLOCK_BYTES", block)
-    monkeypatch.setattr(fhir, "SMALL_FILE_BYTES", 0)
+    monkeypatch.setattr(source, "SMALL_FILE_BYTES", 0)
     entries = [{"resource": {"resourceType": "Patient", "id": f"p{n}"}} for n in range(5)]
     data = bundle(*entries)
     starts = [data.index(f'"p{n}"'.encode()) for n in range(5)]
@@ -428,7 +428,7 @@ def test_a_line_above_the_limit_costs_only_itself(
 ) -> None:
     monkeypatch.setattr(streams, "MAX_RECORD_BYTES", 1_000)
     monkeypatch.setattr(streams, "BLOCK_BYTES", 300)
-    monkeypatch.setattr(fhir, "SMALL_FILE_BYTES", 0)
+    monkeypatch.setattr(source, "SMALL_FILE_BYTES", 0)
     good = json.dumps(GOOD["resource"]).encode()
     long = b'{"resourceType":"Patient","id":"long","x":"' + b"x" * 5_000 + b'"}'
     outcome = read(reader, b"\n".join([good, long, good]), "x.ndjson")

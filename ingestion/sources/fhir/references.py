@@ -5,13 +5,15 @@ are written as references that mean the same anywhere (https://hl7.org/fhir/R4/b
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Struct
 
-from ingestion.sources import json_scan
-from ingestion.sources.fhir_identity import (
+from ingestion.sources.fhir import json_scan
+from ingestion.sources.fhir.identity import (
     id_of_condition,
     located,
     reference_by_identifier,
@@ -34,6 +36,10 @@ _LOGICAL_TARGETS: Final = {
 _LOGICAL: Final = re.compile(rb'"(' + b"|".join(_LOGICAL_TARGETS) + rb')"\s*:\s*(?:\[\s*)?(?=\{)')
 
 
+_BEFORE_REFERENCE: Final = re.compile(rb'"reference"\s*:\s*\Z')
+_CONDITIONAL: Final = re.compile(r"[A-Z][A-Za-z]+\?[^=]+=.+", re.DOTALL)
+
+
 class _Identifier(Struct, gc=False):
     system: str | None = None
     value: str | None = None
@@ -46,6 +52,7 @@ class _Reference(Struct, gc=False):
 
 
 _DECODER: Final = msgspec.json.Decoder(_Reference)
+_TEXT: Final = msgspec.json.Decoder(str)
 
 
 class Rewrites:
@@ -137,3 +144,36 @@ def with_logical_references(body: bytes) -> bytes:
         pieces += [body[done : found.end()], b'{"reference":', text, b","]
         done = found.end() + 1
     return b"".join([*pieces, body[done:]]) if pieces else body
+
+
+def conditional_references(body: bytes) -> list[str] | None:
+    """References of the form ``Type?query`` (https://hl7.org/fhir/R4/http.html#trules)."""
+    found: list[str] = []
+    at = body.find(b"?")
+    while at >= 0:
+        # A type's name is short: a quote further away does not start a reference.
+        start = body.rfind(b'"', max(0, at - 64), at)
+        end = body.find(b'"', at)
+        if start >= 14 and end >= 0 and _is_reference(body, start):
+            text = _conditional(body[start : end + 1])
+            if text is not None and text not in found:
+                found.append(text)
+        at = body.find(b"?", max(at, end) + 1)
+    return found or None
+
+
+def _is_reference(body: bytes, start: int) -> bool:
+    """Whether the string that starts at ``start`` is the value of an element ``reference``."""
+    if body[start - 13 : start] == b'"reference": ' or body[start - 12 : start] == b'"reference":':
+        return True
+    return _BEFORE_REFERENCE.search(body, max(0, start - 64), start) is not None
+
+
+@lru_cache(maxsize=10_000)
+def _conditional(string: bytes) -> str | None:
+    """The reference as text, url-decoded, where it is a conditional one. Few differ in a file."""
+    try:
+        text = unquote(_TEXT.decode(string))
+    except msgspec.DecodeError:
+        return None  # an escaped quote cut it short: no query has one
+    return text if _CONDITIONAL.fullmatch(text) else None
