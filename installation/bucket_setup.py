@@ -332,13 +332,15 @@ def _opens(client: Minio) -> bool:
 
 def hand_out(folder: Path, users: Users) -> None:
     """Write each key where its user reads it."""
-    for audience, names, key in (
-        ("platform", "OBJECT_STORE", users.platform),
-        ("platform", "DAGSTER_STORE", users.dagster),
-        ("dagster", "DAGSTER_STORE", users.dagster),
-    ):
-        secrets.write(folder / audience / f"{names.lower()}_access_key", key.access)
-        secrets.write(folder / audience / f"{names.lower()}_secret_key", key.secret)
+    secrets.hand_out(
+        folder,
+        {
+            "OBJECT_STORE_ACCESS_KEY": users.platform.access,
+            "OBJECT_STORE_SECRET_KEY": users.platform.secret,
+            "DAGSTER_STORE_ACCESS_KEY": users.dagster.access,
+            "DAGSTER_STORE_SECRET_KEY": users.dagster.secret,
+        },
+    )
 
 
 def set_up(environ: Mapping[str, str]) -> list[str]:

@@ -2,7 +2,8 @@
 
 Runs as the server's superuser, which no service uses afterwards. Each role owns or reads only what
 is its own; nobody may connect to a database by default. Passwords are set anew each time, so that
-changing one in ``.env`` and starting again is all it takes.
+changing one in ``.env`` and starting again is all it takes. Each is handed to its service after that:
+what a service reads always opens its database.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 from psycopg import sql
@@ -128,10 +130,11 @@ if __name__ == "__main__":
         settings = load_settings()
         if renew_administrator(settings, secrets.former("POSTGRES_PASSWORD", os.environ)):
             sys.stdout.write("databases: the superuser has its new password\n")
-        set_up(
-            settings,
-            {role.name: secrets.read(role.password_name, os.environ) for role in ROLES},
-        )
+        passwords = {
+            role.password_name: secrets.read(role.password_name, os.environ) for role in ROLES
+        }
+        set_up(settings, {role.name: passwords[role.password_name] for role in ROLES})
+        secrets.hand_out(Path(os.environ["KEYS_FOLDER"]), passwords)
         sys.stdout.write(f"databases: {len(ROLES)} roles\n")
     except LakehouseError as error:
         sys.stderr.write(f"{error}\n")

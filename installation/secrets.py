@@ -35,6 +35,8 @@ class Secret:
     name: str
     audiences: tuple[str, ...]
     about: str
+    #: Who gets it from the job that brings it into the store it opens: what they have always opens it.
+    handed_to: tuple[str, ...] = ()
     fixed: str | None = None
     optional: bool = False
     #: Whether its audiences get the value before this one too: it still opens what knows no new one.
@@ -50,7 +52,6 @@ class Secret:
         return "" if self.optional else secrets.token_urlsafe(24)
 
 
-#: Keys of object store users go to the job that makes these users, and from there to who uses them.
 SECRETS: tuple[Secret, ...] = (
     Secret(
         "POSTGRES_ADMIN_PASSWORD",
@@ -58,19 +59,36 @@ SECRETS: tuple[Secret, ...] = (
         "Postgres superuser; only the set-up job uses it",
         keeps_former=True,
     ),
-    Secret("LAKEHOUSE_DB_PASSWORD", ("databases", "platform"), "Postgres role of the platform"),
+    Secret(
+        "LAKEHOUSE_DB_PASSWORD",
+        ("databases",),
+        "Postgres role of the platform",
+        handed_to=("platform",),
+    ),
     Secret(
         "DAGSTER_DB_PASSWORD",
-        ("databases", "platform", "dagster"),
+        ("databases",),
         "Postgres role of Dagster",
+        handed_to=("platform", "dagster"),
     ),
-    Secret("SUPERSET_DB_PASSWORD", ("databases", "superset"), "Postgres role of Superset"),
+    Secret(
+        "SUPERSET_DB_PASSWORD",
+        ("databases",),
+        "Postgres role of Superset",
+        handed_to=("superset",),
+    ),
     Secret(
         "BI_READER_PASSWORD",
-        ("databases", "superset", "hub"),
+        ("databases",),
         "Postgres role that reads marts and operations views only",
+        handed_to=("superset", "hub"),
     ),
-    Secret("MINIO_ROOT_USER", ("minio", "buckets"), "object store administrator", "administrator"),
+    Secret(
+        "MINIO_ROOT_USER",
+        ("minio", "buckets"),
+        "object store administrator",
+        fixed="administrator",
+    ),
     Secret(
         "MINIO_ROOT_PASSWORD",
         ("minio", "buckets"),
@@ -81,16 +99,23 @@ SECRETS: tuple[Secret, ...] = (
         "OBJECT_STORE_ACCESS_KEY",
         ("buckets",),
         "object store user of the platform",
-        "lakehouse",
+        handed_to=("platform",),
+        fixed="lakehouse",
     ),
-    Secret("OBJECT_STORE_SECRET_KEY", ("buckets",), "its secret key"),
+    Secret("OBJECT_STORE_SECRET_KEY", ("buckets",), "its secret key", handed_to=("platform",)),
     Secret(
         "DAGSTER_STORE_ACCESS_KEY",
         ("buckets",),
         "object store user of Dagster's compute logs",
-        "dagster-logs",
+        handed_to=("platform", "dagster"),
+        fixed="dagster-logs",
     ),
-    Secret("DAGSTER_STORE_SECRET_KEY", ("buckets",), "its secret key"),
+    Secret(
+        "DAGSTER_STORE_SECRET_KEY",
+        ("buckets",),
+        "its secret key",
+        handed_to=("platform", "dagster"),
+    ),
     Secret("PRIVACY_KEY", ("platform",), "key of the hashes that stand for identifiers"),
     Secret("WEBHOOK_URL", ("platform",), "receives failures as JSON", optional=True),
     Secret("SUPERSET_SECRET_KEY", ("superset",), "signs Superset's sessions"),
@@ -113,6 +138,8 @@ class Credential:
 
 def generate(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """Write each secret into the folder of each of its audiences; returns where each came from.
+
+    Folders of those who get theirs from a set-up job are made too: a container mounts them before.
 
     The value is the environment's, else the one made before, else random (``environment``,
     ``kept``, ``made``). Raises :class:`ConfigurationError` with the name of a variable that holds a
@@ -146,12 +173,21 @@ def rotate(name: str, folder: Path, environ: Mapping[str, str]) -> None:
 def _spread(secret: Secret, value: str, folder: Path) -> None:
     """Write a secret where it is kept and where each audience reads it."""
     kept = _file_text(folder / KEEPER / secret.file_name)
+    for audience in (KEEPER, *secret.audiences, *secret.handed_to):
+        (folder / audience).mkdir(mode=0o750, parents=True, exist_ok=True)
     for audience in (KEEPER, *secret.audiences):
         directory = folder / audience
-        directory.mkdir(mode=0o750, parents=True, exist_ok=True)
         if secret.keeps_former and kept not in (None, value):
             write(directory / f"{secret.file_name}.former", str(kept))
         write(directory / secret.file_name, value)
+
+
+def hand_out(folder: Path, values: Mapping[str, str]) -> None:
+    """Give secrets, by name, to those who get them from a set-up job: once the store takes them."""
+    for secret in SECRETS:
+        if secret.name in values:
+            for audience in secret.handed_to:
+                write(folder / audience / secret.file_name, values[secret.name])
 
 
 def _value(secret: Secret, folder: Path, environ: Mapping[str, str]) -> tuple[str, str]:

@@ -6,16 +6,13 @@ healthy.py platform HOST:PORT  the code location says SERVING (grpc.health.v1), 
 healthy.py superset URL        Superset answers, and so do its database and the marts
 healthy.py daemon              every required daemon had a heartbeat within the last two minutes
 
-Processes read their secrets once. Where a secret is newer than the container, the check ends the
-container; Docker starts it again, with the secret there is now.
+It only asks. A command whose secret changed is started again by the entry point.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import time
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,7 +21,6 @@ from urllib.parse import urlsplit
 CHECK_DAGSTER_API = b"\n\x0aDagsterApi"
 SERVING = b"\x08\x01"
 DAEMONS = ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR", "MONITORING", "ASSET")
-SECRETS = Path("/run/lakehouse")
 
 
 def http(url: str) -> bool:
@@ -106,22 +102,9 @@ def _secret(name: str) -> str:
     return Path(os.environ[f"{name}_FILE"]).read_text(encoding="utf-8").strip()
 
 
-def newer_than_start(secrets: Path) -> list[str]:
-    """Names of the secrets that changed after the container's first process began."""
-    since_boot = int(Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19])
-    uptime = float(Path("/proc/uptime").read_text().split()[0])
-    age = uptime - since_boot / os.sysconf("SC_CLK_TCK")
-    started = time.time() - age
-    return [path.name for path in sorted(secrets.glob("[a-z]*")) if path.stat().st_mtime > started]
-
-
 def main(arguments: list[str]) -> int:
     checks = {"http": http, "platform": platform, "superset": superset, "daemon": daemon}
     try:
-        if changed := newer_than_start(SECRETS):
-            sys.stderr.write(f"changed since the start: {', '.join(changed)}\n")
-            os.kill(1, signal.SIGTERM)
-            return 1
         return 0 if checks[arguments[0]](*arguments[1:]) else 1
     except Exception as error:  # noqa: BLE001 (whatever it is, the answer is "not healthy")
         sys.stderr.write(f"{type(error).__name__}\n")

@@ -7,7 +7,7 @@ import os
 import secrets
 import ssl
 import subprocess
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,14 +24,10 @@ _PORTS = {
     "PROXY_DAGSTER_PORT": "53443",
     "PROXY_SUPERSET_PORT": "58444",
 }
-#: Inside a container: ends what its init started, and nothing else.
-_KILL_SERVICE = """
-import os, pathlib, signal
-for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-    parent = stat.read_text().rpartition(")")[2].split()[1]
-    if parent == "1":
-        os.kill(int(stat.parent.name), signal.SIGKILL)
-"""
+#: In a container whose command is started again with new secrets: its process id, since when it runs.
+_SERVICE = "/tmp/service"
+_KILL_SERVICE = f"import os; os.kill(int(open('{_SERVICE}').read()), 9)"
+_SERVICE_START = f"import os; print(os.stat('{_SERVICE}').st_mtime_ns)"
 
 
 class ComposeStack:
@@ -94,8 +90,7 @@ class ComposeStack:
 
     def kill_code_location(self) -> None:
         # Detached: the container may end before the command could say that it is done.
-        killing = ("python", "-c", _KILL_SERVICE)
-        self._compose("exec", "--detach", "code-location", *killing)
+        self._compose("exec", "--detach", "code-location", "python", "-c", _KILL_SERVICE)
 
     def backup(self, archive: Path) -> None:
         with archive.open("wb") as stream:
@@ -135,13 +130,21 @@ class ComposeStack:
         self._compose("run", "--rm", "-T", "secrets", "rotate", name, "/secrets")
         self._compose("up", "--detach", "--wait")
 
-    def well_since(self, service: str) -> datetime | None:
-        """When the container of ``service`` was started; None while it is not healthy."""
+    def command_started(self, service: str) -> datetime:
+        """When the command of ``service`` was last started, in a container that may be older."""
+        said = self._compose("exec", "-T", service, "python", "-c", _SERVICE_START)
+        return datetime.fromtimestamp(int(said) / 1e9, UTC)
+
+    def is_well(self, service: str) -> bool:
+        """What its health check says."""
+        return self._state(service)["Health"]["Status"] == "healthy"
+
+    def container_started(self, service: str) -> str:
+        return str(self._state(service)["StartedAt"])
+
+    def _state(self, service: str) -> dict[str, Any]:
         container = self._compose("ps", "--quiet", service).decode().strip()
-        state = json.loads(self._run(["docker", "inspect", container]))[0]["State"]
-        if state["Status"] != "running" or state["Health"]["Status"] != "healthy":
-            return None
-        return datetime.fromisoformat(state["StartedAt"][:19] + "+00:00")
+        return dict(json.loads(self._run(["docker", "inspect", container]))[0]["State"])
 
     def reaches(self, service: str, host: str, port: int) -> bool:
         """Whether a connection from inside ``service`` to ``host:port`` comes about."""

@@ -255,13 +255,14 @@ def test_07b_a_secret_is_changed_by_one_command_and_everything_goes_on(
     containers: ComposeStack, superset: Superset, measured: dict[str, str], name: str
 ) -> None:
     (secret,) = (one for one in SECRETS if one.name == name)
-    readers = [reader for audience in secret.audiences for reader in READERS.get(audience, ())]
-    started, moment = time.monotonic(), datetime.now(UTC).replace(microsecond=0)
+    audiences = (*secret.audiences, *secret.handed_to)
+    readers = [reader for audience in audiences for reader in READERS.get(audience, ())]
+    before = {reader: containers.container_started(reader) for reader in readers}
+    started, moment = time.monotonic(), datetime.now(UTC)
     containers.rotate(name)
 
     def again(reader: str) -> bool:
-        since = containers.well_since(reader)
-        return since is not None and since >= moment
+        return containers.command_started(reader) >= moment and containers.is_well(reader)
 
     def shown() -> bool:
         try:
@@ -275,6 +276,7 @@ def test_07b_a_secret_is_changed_by_one_command_and_everything_goes_on(
         seconds=PATIENCE_SECONDS,
     )
     wait_until("hub and dashboards being well", shown, seconds=PATIENCE_SECONDS)
+    assert {reader: containers.container_started(reader) for reader in readers} == before
     assert status(containers)["submissions"]
     measured[f"{name} changed, all services well"] = seconds(time.monotonic() - started)
 

@@ -30,7 +30,7 @@ SECRET_FOLDERS = {
     "minio": {"minio"},
     "postgres": {"postgres"},
     "buckets": {"buckets", "platform", "dagster", "logins"},
-    "databases": {"databases"},
+    "databases": {"databases", "platform", "dagster", "superset", "hub"},
     "migrations": {"platform"},
     "superset-bootstrap": {"superset", "superset-users"},
     "code-location": {"platform"},
@@ -200,6 +200,34 @@ def test_no_secret_is_in_an_environment(compose: dict[str, Any]) -> None:
                 assert not re.search("PASSWORD|SECRET|_KEY$", variable), (name, variable)
 
 
+def test_who_is_handed_a_secret_has_it_from_a_job_that_may_write_there(
+    compose: dict[str, Any],
+) -> None:
+    for secret in secrets.SECRETS:
+        givers = [name for name in ("buckets", "databases") if name in secret.audiences]
+        for audience in secret.handed_to:
+            assert len(givers) == 1, secret.name
+            assert audience in SECRET_FOLDERS[givers[0]], secret.name
+
+
+def test_services_that_read_secrets_start_their_command_again_with_new_ones(
+    compose: dict[str, Any],
+) -> None:
+    superset = (ROOT / "docker/superset/Dockerfile").read_text(encoding="utf-8")
+    superset_command = re.search(r"^CMD (\[.*?\])$", superset.replace("\\\n", ""), re.MULTILINE)
+    assert superset_command
+    commands = {"superset": json.loads(superset_command[1])}
+    for name, service in compose["services"].items():
+        command = service.get("command") or commands[name]
+        folders = {mount["target"] for mount in mounts(service)}
+        if name not in JOBS | {"minio", "postgres"}:
+            assert command[0] == "--watch", name
+            assert command[1] in folders, name
+            assert not service.get("entrypoint"), name  # it would hide the image's own
+        else:
+            assert "--watch" not in command, name
+
+
 def test_secrets_reach_only_who_needs_them(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
         if name == "secrets":
@@ -210,7 +238,7 @@ def test_secrets_reach_only_who_needs_them(compose: dict[str, Any]) -> None:
                 continue
             folders.add(mount["volume"]["subpath"])
             folder = mount["volume"]["subpath"]
-            handed_out = (name == "buckets" and folder != "buckets") or (
+            handed_out = (name in ("buckets", "databases") and folder != name) or (
                 name == "admin" and folder == "logins"
             )
             assert handed_out or mount["read_only"] is True, name
@@ -220,11 +248,8 @@ def test_secrets_reach_only_who_needs_them(compose: dict[str, Any]) -> None:
 def test_every_secret_file_named_is_one_that_its_service_is_given(compose: dict[str, Any]) -> None:
     given: dict[str, set[str]] = {}
     for secret in secrets.SECRETS:
-        for audience in secret.audiences:
+        for audience in (*secret.audiences, *secret.handed_to):
             given.setdefault(audience, set()).add(secret.file_name)
-    keys = {"object_store", "dagster_store"}
-    given["platform"] |= {f"{key}_{part}_key" for key in keys for part in ("access", "secret")}
-    given["dagster"] |= {f"dagster_store_{part}_key" for part in ("access", "secret")}
     for name, service in compose["services"].items():
         if name in ("secrets", "buckets"):
             continue

@@ -24,11 +24,22 @@ def test_secrets_are_made_once_and_then_kept(tmp_path: Path) -> None:
 
 def test_each_audience_finds_its_own_secrets_and_no_others(tmp_path: Path) -> None:
     secrets.generate(tmp_path, {})
-    assert {path.name for path in (tmp_path / "hub").iterdir()} == {"bi_reader_password"}
+    assert {path.name for path in (tmp_path / "proxy").iterdir()} == {"proxy_password"}
     assert {path.name for path in (tmp_path / "postgres").iterdir()} == {"postgres_admin_password"}
-    reader = (tmp_path / "hub/bi_reader_password").read_text()
-    assert reader == (tmp_path / "superset/bi_reader_password").read_text()
-    assert len(reader) >= 32
+    login = (tmp_path / "proxy/proxy_password").read_text()
+    assert login == (tmp_path / "logins/proxy_password").read_text()
+    assert len(login) >= 32
+
+
+def test_what_opens_a_store_is_handed_out_by_who_brought_it_in(tmp_path: Path) -> None:
+    secrets.generate(tmp_path, {})
+    assert list((tmp_path / "hub").iterdir()) == []  # there, for its container to mount
+    password = (tmp_path / "databases/bi_reader_password").read_text()
+    secrets.hand_out(tmp_path, {"BI_READER_PASSWORD": password})
+    for reader in ("hub", "superset"):
+        assert (tmp_path / reader / "bi_reader_password").read_text() == password
+    secrets.rotate("BI_READER_PASSWORD", tmp_path, {})
+    assert (tmp_path / "hub/bi_reader_password").read_text() == password
 
 
 def test_no_two_secrets_are_the_same_and_files_are_not_for_everybody(tmp_path: Path) -> None:
@@ -47,7 +58,7 @@ def test_what_the_environment_sets_goes_first_also_later(tmp_path: Path) -> None
     secrets.generate(tmp_path, {})
     origins = secrets.generate(tmp_path, {"BI_READER_PASSWORD": "chosen-by-hand"})
     assert origins["BI_READER_PASSWORD"] == "environment"
-    assert (tmp_path / "hub/bi_reader_password").read_text() == "chosen-by-hand"
+    assert (tmp_path / "databases/bi_reader_password").read_text() == "chosen-by-hand"
 
 
 @pytest.mark.parametrize("value", ["changeme", "CHANGE-ME", " password "])
@@ -68,13 +79,11 @@ def test_a_dollar_sign_is_refused_since_compose_would_read_it_as_a_variable(tmp_
 
 def test_a_rotated_secret_is_new_for_all_who_read_it_and_stays(tmp_path: Path) -> None:
     secrets.generate(tmp_path, {})
-    before = (tmp_path / "hub/bi_reader_password").read_text()
-    secrets.rotate("BI_READER_PASSWORD", tmp_path, {})
-    after = {
-        (tmp_path / folder / "bi_reader_password").read_text() for folder in ("hub", "superset")
-    }
+    before = (tmp_path / "proxy/proxy_password").read_text()
+    secrets.rotate("PROXY_PASSWORD", tmp_path, {})
+    after = {(tmp_path / folder / "proxy_password").read_text() for folder in ("proxy", "logins")}
     secrets.generate(tmp_path, {})
-    assert after == {(tmp_path / "databases/bi_reader_password").read_text()}
+    assert after == {(tmp_path / "keeper/proxy_password").read_text()}
     assert before not in after
 
 
