@@ -427,7 +427,15 @@ def reference_integrity(views: list[StagedView], passed_through: frozenset[str])
 
 
 #: Silver models that serve the others: written after all of them.
-_SUPPORT = frozenset({"data_issue", "resource_identifier", "resource_link", "reference_integrity"})
+_SUPPORT = frozenset(
+    {
+        "data_issue",
+        "resource_identifier",
+        "resource_identity",
+        "resource_link",
+        "reference_integrity",
+    }
+)
 
 
 def silver_tables(project: Path, views: list[StagedView], passed_through: frozenset[str]) -> str:

@@ -12,5 +12,6 @@
     ['ecg_metadata', 'ecg_id'],
     ['resource_link', "resource_type || '/' || resource_id || ' ' || target_type || '/' || target_id"],
     ['resource_identifier', "resource_type || '/' || resource_id || ' ' || coalesce(identifier_key, '')"],
+    ['resource_identity', "resource_type || '/' || resource_id || ' ' || coalesce(identifier_key, '')"],
     ['data_issue', "table_name || ' ' || resource_type || '/' || resource_id || ' ' || column_name || ' ' || reason"],
 ] + view_tables()) }}

@@ -31,8 +31,7 @@
             from_json(
                 bronze.resource, '{"identifier":[{"system":"VARCHAR","value":"VARCHAR"}]}'
             ).identifier as identifiers
-        from {{ source('bronze', 'fhir_resource') }} as bronze
-        where {{ is_winner(identifying_types()) }}
+        from {{ winning_rows(identifying_types()) }} as bronze
     )
 
     select distinct on (resource_type, resource_id, identifier_key)
@@ -94,6 +93,8 @@
             union all
             (select * from after except select * from before)
         )
+        union
+        select condition from memory.scratch.changed_condition
     {% endset %}
     {% do run_query(changed) %}
     {% if run_query('select count(*) from memory.scratch.changed_identifier').columns[0].values()[0] %}
@@ -114,7 +115,7 @@
 
 {#- Add keys to `touched`, and their winners; returns whether there were more. -#}
 {% macro touch_more(keys) %}
-    {% do run_query("create or replace table memory.scratch.touched_too as select distinct resource_type, resource_id from (" ~ keys ~ ") as found anti join memory.scratch.touched using (resource_type, resource_id)") %}
+    {% do run_query("create or replace table memory.scratch.touched_too as select distinct resource_type, resource_id from (" ~ with_found_keys(keys) ~ ") as found anti join memory.scratch.touched using (resource_type, resource_id)") %}
     {% if run_query('select count(*) from memory.scratch.touched_too').columns[0].values()[0] %}
         {% do run_query('insert into memory.scratch.winner ' ~ winners('memory.scratch.touched_too')) %}
         {% do run_query('insert into memory.scratch.touched select * from memory.scratch.touched_too') %}
@@ -178,8 +179,7 @@
                 bronze.resource,
                 '{"contained":[{"resourceType":"VARCHAR","id":"VARCHAR"}],"subject":{"reference":"VARCHAR"},"encounter":{"reference":"VARCHAR"},"context":{"encounter":[{"reference":"VARCHAR"}]},"content":[{"attachment":{"url":"VARCHAR"}}],"status":"VARCHAR","docStatus":"VARCHAR","relatesTo":[{"code":"VARCHAR","target":{"reference":"VARCHAR"}}],"medicationReference":{"reference":"VARCHAR"},"result":[{"reference":"VARCHAR"}],"category":[{"coding":[{"code":"VARCHAR"}]}],"code":{"coding":[{"code":"VARCHAR"}]},"presentedForm":[{"url":"VARCHAR"}]}'
             ) as parsed
-        from {{ source('bronze', 'fhir_resource') }} as bronze
-        where {{ is_winner(['DocumentReference', 'DiagnosticReport'] + medication_naming_types()) }}
+        from {{ winning_rows(['DocumentReference', 'DiagnosticReport'] + medication_naming_types()) }} as bronze
     ),
 
     named as (
@@ -368,8 +368,7 @@
             {% endif %}
             union
             select {{ study_uid('bronze.resource') }}
-            from {{ source('bronze', 'fhir_resource') }} as bronze
-            where {{ is_winner(['ImagingStudy']) }}
+            from {{ winning_rows(['ImagingStudy']) }} as bronze
         {% endset %}
         {% do run_query(studies) %}
         {% if has_table %}

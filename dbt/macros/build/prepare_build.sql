@@ -6,6 +6,9 @@
     touched              keys to recompute: those of added and removed submissions, and those whose
                          content depends on them (see touch_dependents)
     winner               the Bronze row that each of these keys gets its content from
+    current_identity     by what conditional requests may find a resource (see conditional.sql)
+    conditional_resource  conditions that name a resource with an id of its own, or several
+    renamed_row          winners in which ids made from a condition stand for those of others
     current_identifier   identifiers of the resources to which conditional references point
     current_link         resources whose Silver row depends on another resource
     conditional_reference  conditional references that can be resolved now
@@ -33,6 +36,8 @@
     built_by         of each table there is (`schema.table`), which models built it
     rebuilds_all     whether all of Silver is made anew
     touched_types    resource types with keys to recompute, where it is not
+    finds_by_condition  whether a condition names another resource than the one with the id made from it
+    renamed_rows     the table of rows in which ids are replaced, once it is made
     submissions      of each resource type, the submissions of its winners; none where they are too many
                      to name
 -#}
@@ -96,9 +101,11 @@
 
     {% if rebuilds_all %}
         {% do run_query('create or replace table memory.scratch.touched (resource_type varchar, resource_id varchar)') %}
+        {% do find_by_condition() %}
         {% do run_query('create or replace table memory.scratch.winner as ' ~ winners()) %}
     {% else %}
         {% do run_query('create or replace table memory.scratch.touched as ' ~ touched_by(pending, tables.missing_types | unique | list)) %}
+        {% do find_by_condition() %}
         {% do run_query('create or replace table memory.scratch.winner as ' ~ winners('memory.scratch.touched')) %}
         {% do touch_referrers() %}
     {% endif %}
@@ -110,6 +117,10 @@
     {% do touch_studies(pending, rebuilds_all) %}
     {% if not rebuilds_all %}
         {% do resolve_references() %}
+    {% endif %}
+    {% if build_state().finds_by_condition %}
+        {% do run_query('create or replace table memory.scratch.renamed_row as ' ~ renamed_rows()) %}
+        {% do build_state().update({'renamed_rows': 'memory.scratch.renamed_row'}) %}
     {% endif %}
     {% set touched_types = run_query('select distinct resource_type from memory.scratch.touched').columns[0].values() %}
     {% do build_state().update({'touched_types': touched_types, 'submissions': winning_submissions()}) %}
@@ -144,7 +155,8 @@
 
 {#-
     The winning live row of each key, or of each key in `keys`; a key whose winner is a DELETE has
-    none. In this order, the first difference decides:
+    none. A row whose condition names a resource with an id of its own (see conditional.sql) is one of
+    that resource, and of none where it names several. In this order, the first difference decides:
     1. whole resources before parts of them (SUBSETTED): https://hl7.org/fhir/R4/search.html#summary;
     2. the later `meta.lastUpdated`, as an instant: https://hl7.org/fhir/R4/resource.html#Meta;
     3. the higher `meta.versionId`, where both are numbers: it is opaque otherwise;
@@ -153,12 +165,18 @@
     its version and before, else from those that arrived before it; the version from the latter. A
     conditional create does nothing where the resource is there (http.html#ccreate).
     Most keys have one row: only the others are ranked, and the JSON text is not touched.
+
+    With `as_sent`, resource types: their keys as the submissions have them, whatever conditions name,
+    each with the row that it last had, deleted or not.
 -#}
-{% macro winners(keys=none) -%}
+{% macro winners(keys=none, as_sent=none) -%}
+    {%- set finds = build_state().finds_by_condition and not as_sent %}
+    {%- set resource_id = 'coalesce(found.resource_id, bronze.resource_id)' if finds else 'bronze.resource_id' %}
     with live_row as (
         select
             bronze.resource_type,
-            bronze.resource_id,
+            {{ resource_id }} as resource_id,
+            {{ 'found.resource_id is not null' if finds else 'false' }} as is_found,
             bronze.submission_id,
             bronze.source_file,
             coalesce(bronze.sequence, bronze.source_position) as sequence,
@@ -170,11 +188,23 @@
             bronze.conditional_references,
             bronze.rowid as bronze_row
         from {{ source('bronze', 'fhir_resource') }} as bronze
+        {%- if finds %}
+        left join memory.scratch.conditional_resource as found
+            on bronze.resource_type = found.resource_type and bronze.resource_id = found.made_id
+        {%- endif %}
         {%- if keys %}
         semi join {{ keys }} as keys
-            on bronze.resource_type = keys.resource_type and bronze.resource_id = keys.resource_id
+            on bronze.resource_type = keys.resource_type and {{ resource_id }} = keys.resource_id
         {%- endif %}
-        where bronze.submission_id in (select submission_id from memory.scratch.live_submission)
+        where
+            bronze.submission_id in (select submission_id from memory.scratch.live_submission)
+            {%- if finds %}
+            and (found.made_id is null or found.resource_id is not null)
+            {%- endif %}
+            {%- if as_sent %}
+            and bronze.resource_type in ({{ sql_list(as_sent) }})
+            and bronze.request_method is distinct from 'DELETE'
+            {%- endif %}
     ),
 
     per_key as (
@@ -229,7 +259,7 @@
                 max(updated_at) over earlier
             ) as effective_update
         from effective
-        where not is_conditional_create or (try_number = 1 and coalesce(was_deleted, true))
+        where not is_conditional_create or (try_number = 1 and coalesce(was_deleted, not is_found))
         window
             earlier as (
                 partition by resource_type, resource_id

@@ -11,15 +11,10 @@
                 when contains(bronze.resource, '"contained"')
                     then {{ contained_keys("try(from_json(json_extract(bronze.resource, '$.contained'), '[{\"resourceType\":\"VARCHAR\",\"id\":\"VARCHAR\"}]'))") }}
             end as contained_keys
-        from {{ source('bronze', 'fhir_resource') }} as bronze
-        where {{ is_winner([resource_type]) }}
-            {%- if texts %}
-            and (
-                {%- for text in texts %}
-                {{ 'or ' if not loop.first }}contains(bronze.resource, '"{{ text }}"')
-                {%- endfor %}
-            )
-            {%- endif %}
+        from {{ winning_rows([resource_type]) }} as bronze
+        {%- for text in texts or [] %}
+        {{ 'where' if loop.first else 'or' }} contains(bronze.resource, '"{{ text }}"')
+        {%- endfor %}
     )
 {%- endmacro %}
 
@@ -41,12 +36,41 @@
                     '[{"resourceType":"VARCHAR","id":"VARCHAR","status":"VARCHAR",{{ finding }},"component":[{ {{- finding -}} }]}]'
                 )
             ) as observation
-        from {{ source('bronze', 'fhir_resource') }} as bronze
-        where
-            {{ is_winner([resource_type]) }}
-            and contains(bronze.resource, '"contained"')
+        from {{ winning_rows([resource_type]) }} as bronze
+        where contains(bronze.resource, '"contained"')
     )
     where observation."resourceType" = 'Observation'
+{%- endmacro %}
+
+
+{#-
+    The Bronze rows that are winners of these types: what Silver reads. Where a condition was found to
+    name a resource that has an id of its own, the row and references in it have that id.
+-#}
+{% macro winning_rows(resource_types) -%}
+    (
+        select
+            {%- if execute and flags.WHICH in ('run', 'build') and build_state().finds_by_condition %}
+            bronze.* replace (
+                coalesce(renamed.resource_id, bronze.resource_id) as resource_id,
+                case
+                    when renamed.replacements is null then bronze.resource
+                    else list_reduce(
+                        renamed.replacements,
+                        lambda text, pair: replace(text, split_part(pair, chr(0), 1), split_part(pair, chr(0), 2)),
+                        bronze.resource
+                    )
+                end as resource
+            )
+            {%- else %}
+            bronze.*
+            {%- endif %}
+        from {{ source('bronze', 'fhir_resource') }} as bronze
+        {%- if execute and flags.WHICH in ('run', 'build') and build_state().finds_by_condition %}
+        left join {{ build_state().get('renamed_rows', '(' ~ renamed_rows() ~ ')') }} as renamed on bronze.rowid = renamed.bronze_row
+        {%- endif %}
+        where {{ is_winner(resource_types) }}
+    )
 {%- endmacro %}
 
 

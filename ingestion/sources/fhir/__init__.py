@@ -5,7 +5,8 @@ into what identifies it (:mod:`ingestion.sources.fhir.shapes`). No other Python 
 What a FHIR server does with a transaction (https://hl7.org/fhir/R4/http.html#trules) is done here:
 a resource without id takes it from its entry's fullUrl, references to a fullUrl that is not the
 resource's id are rewritten, a DELETE request is a row without a resource, and what a condition names
-(``ifNoneExist``, ``PUT Type?query``) has the same id wherever that condition comes again.
+(``ifNoneExist``, ``PUT Type?query``, ``DELETE Type?identifier=…``) has the same id wherever that
+condition comes again: Silver looks whether a resource with an id of its own is meant.
 """
 
 from __future__ import annotations

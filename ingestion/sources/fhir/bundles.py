@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -162,6 +162,7 @@ def _take_entries(
             method,
             condition,
             bundle.is_partial,
+            rewrites.named,
         )
     _note_repetitions(reading, where, indexes, heads, bundle)
 
@@ -204,6 +205,7 @@ def take(
     method: str | None = None,
     condition: str | None = None,
     is_partial: bool = False,
+    named: Sequence[str] = (),
 ) -> None:
     """Add the row of one resource, or the rows of a bundle inside a bundle or a line."""
     if type(head).__name__ != "Bundle":
@@ -218,6 +220,7 @@ def take(
             method,
             condition,
             is_partial,
+            named,
         )
     elif place.count("entry[") > _NESTED_BUNDLES:
         reading.reject(place, Reason.MALFORMED_JSON, "Nested too deeply.", len(body))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -37,6 +38,7 @@ def take_one(
     method: str | None = None,
     condition: str | None = None,
     is_partial: bool = False,
+    named: Sequence[str] = (),
 ) -> None:
     """Add the row of one resource that is no bundle."""
     meta = head.meta
@@ -73,6 +75,7 @@ def take_one(
         body,
         condition,
         is_partial,
+        named,
     )
     reading.accepted += 1
 
@@ -131,12 +134,15 @@ def take_request(
         detail = "Only POST, PUT and DELETE requests are taken."
         reading.reject(place, Reason.UNSUPPORTED_REQUEST, detail)
         return
-    url = entry.request.url if entry.request is not None else None
-    found = _deleted(entry, url)
+    condition = None
+    found = _deleted(entry)
     if found is None:
-        detail = "The DELETE does not name one resource as Type/id."
-        reading.reject(place, Reason.UNSUPPORTED_REQUEST, detail)
-        return
+        condition = identity.identifying_condition(_url(entry))
+        if condition is None:
+            detail = "The DELETE does not name one resource as Type/id or by its identifier."
+            reading.reject(place, Reason.UNSUPPORTED_REQUEST, detail)
+            return
+        found = identity.named_by(condition)
     version, updated = _version_and_time(entry, found)
     meta = Meta(versionId=version, lastUpdated=updated)
     sequence = bundle.sequence(index, "DELETE")
@@ -149,14 +155,23 @@ def take_request(
         meta,
         "DELETE",
         None,
+        condition,
     )
     reading.accepted += 1
 
 
-def _deleted(entry: Entry, url: str | None) -> identity.Location | None:
-    """What a DELETE entry names: by its URL, its fullUrl or the location in the response."""
+def _url(entry: Entry) -> str | None:
+    return entry.request.url if entry.request is not None else None
+
+
+def _deleted(entry: Entry) -> identity.Location | None:
+    """What a DELETE entry names: by its URL, its fullUrl or the location in the response. Of a search
+    only the response says what it found."""
+    url = _url(entry)
     if url is not None and "?" in url:
-        return None  # a search, which may name several
+        if entry.response is None:
+            return None
+        url = None
     location = entry.response.location if entry.response is not None else None
     for candidate in (url, entry.full_url, location):
         found = identity.located(candidate)

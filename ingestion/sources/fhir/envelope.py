@@ -123,9 +123,10 @@ def method_of(entry: Entry) -> str | None:
 
 
 def condition_of(entry: Entry, head: Resource) -> str | None:
-    """What names the resource of a conditional create or update."""
+    """What names the resource of a conditional create or update. A response tells of a request that was
+    done: its resource has the id that the server gave it."""
     request = entry.request
-    if request is None:
+    if request is None or (entry.response is not None and head.id):
         return None
     query = request.if_none_exist
     if query is None:

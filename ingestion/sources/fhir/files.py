@@ -189,7 +189,18 @@ def _read_by_brackets(
                 text = rewrites.apply(with_logical_references_of_last(body))
                 sequence = bundle.sequence(index, method)
                 condition = condition_of(entry, head)
-                take(reading, place, index, sequence, head, text, entry, method, condition)
+                take(
+                    reading,
+                    place,
+                    index,
+                    sequence,
+                    head,
+                    text,
+                    entry,
+                    method,
+                    condition,
+                    named=rewrites.named,
+                )
             if reading.rows.is_due:
                 yield from reading.flush()
     except InputRejected as rejected:

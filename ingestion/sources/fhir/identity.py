@@ -21,6 +21,8 @@ _LOCATION: Final = re.compile(
     r"(?:\A|/)(?P<type>[A-Z][A-Za-z]+)/(?P<id>[^\s/?#|]+)(?:/_history/(?P<version>[^/?#]+))?/?\Z"
 )
 _ETAG: Final = re.compile(r'\s*(?:W/)?"?([^"]+)"?\s*')
+#: Search parameters that name one resource.
+_NAMING: Final = (["identifier"], ["_id"])
 #: Ids of resources that only a condition names; the name in it never changes.
 _CONDITIONAL_IDS: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:health-lakehouse:conditional")
 
@@ -70,12 +72,27 @@ def condition(resource_type: str, query: str) -> str:
     return f"{resource_type}?" + "&".join(f"{name}={value}" for name, value in parameters)
 
 
+def identifying_condition(url: str | None) -> str | None:
+    """The condition of ``[base/]Type?identifier=…`` or ``Type?_id=…``: what may name one resource."""
+    path, _, query = (url or "").partition("?")
+    resource_type = path.rpartition("/")[2]
+    parameters = parse_qsl(query)
+    if resource_type not in R4_TYPES or [name for name, _ in parameters] not in _NAMING:
+        return None
+    return condition(resource_type, query)
+
+
 def id_of_condition(text: str) -> str:
     """The id of the resource that a condition names: the same in every entry, file and drop."""
     query = text.partition("?")[2]
     if query.startswith("_id=") and is_id(query[4:]):
         return query[4:]
     return str(uuid.uuid5(_CONDITIONAL_IDS, text))
+
+
+def named_by(text: str) -> Location:
+    """What a condition names, as long as no resource with an id of its own is found by it."""
+    return Location(text.partition("?")[0], id_of_condition(text), None)
 
 
 def reference_by_identifier(resource_type: str, token: str) -> str:

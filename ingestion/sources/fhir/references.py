@@ -58,10 +58,14 @@ _TEXT: Final = msgspec.json.Decoder(str)
 class Rewrites:
     """The full URLs of one bundle that are not ``…/Type/id`` of their resource, and what is."""
 
-    __slots__ = ("targets",)
+    __slots__ = ("conditions", "named", "targets")
 
     def __init__(self) -> None:
         self.targets: dict[str, bytes] = {}
+        #: Which of the targets are named by a condition.
+        self.conditions: dict[bytes, str] = {}
+        #: The conditions that the references written last name.
+        self.named: list[str] = []
 
     def note(
         self,
@@ -84,6 +88,7 @@ class Rewrites:
         self, full_url: str | None, resource_type: str, given_id: str | None, condition: str
     ) -> None:
         target = f"{resource_type}/{id_of_condition(condition)}"
+        self.conditions[_written(target)] = condition
         if given_id:
             self.targets.setdefault(f"{resource_type}/{given_id}", _written(target))
             self.targets.setdefault(f"urn:uuid:{given_id.lower()}", _written(target))
@@ -98,6 +103,8 @@ class Rewrites:
             self.targets.setdefault(relative, _written(target))
 
     def apply(self, body: bytes) -> bytes:
+        """The resource with references that mean the same anywhere; ``named`` are its conditions."""
+        self.named = []
         if not self.targets:
             return body
         return _REFERENCE.sub(self._rewritten, body)
@@ -108,7 +115,12 @@ class Rewrites:
         except UnicodeDecodeError:
             return found[0]
         target = self.targets.get(key)
-        return found[0] if target is None else found[1] + target + b'"'
+        if target is None:
+            return found[0]
+        condition = self.conditions.get(target)
+        if condition is not None and condition not in self.named:
+            self.named.append(condition)
+        return found[1] + target + b'"'
 
 
 def _written(reference: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -60,6 +60,7 @@ class Rows:
         body: bytes | None,
         condition: str | None = None,
         is_partial: bool = False,
+        named: Sequence[str] = (),
     ) -> None:
         rows = self.by_type.get(resource_type)
         if rows is None:
@@ -80,7 +81,8 @@ class Rows:
         if body is None:
             rows.conditional.append(None)
         else:
-            rows.conditional.append(conditional_references(body) if b"?" in body else None)
+            found = conditional_references(body) if b"?" in body else None
+            rows.conditional.append([*(found or ()), *named] if named else found)
             size += len(body)
         rows.size += size
         self.held += size

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import os
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from ingestion.sources.fhir.identity import id_of_condition
 from tests.integration.dbt.bronze import Arrival, Silver
 
 NPI = "http://hl7.org/fhir/sid/us-npi"
@@ -51,7 +53,7 @@ def _attachment() -> st.SearchStrategy[dict[str, Any]]:
 
 
 _IDENTIFIERS = st.lists(
-    st.sampled_from("78").map(lambda n: {"system": NPI, "value": n}), max_size=1
+    st.sampled_from("78").map(lambda n: {"system": NPI, "value": n}), max_size=2
 )
 _INSIDE = [{"resourceType": "Patient", "id": "p1"}, {"resourceType": "Encounter", "id": "e1"}]
 _SUBJECT = _reference("Patient", "p")
@@ -96,6 +98,7 @@ _RESOURCES = st.one_of(
     _resource(
         "Observation",
         "o",
+        identifier=_IDENTIFIERS,
         subject=_SUBJECT,
         encounter=_ENCOUNTER,
         code=_coded("8867-4", "34534-8"),
@@ -152,17 +155,38 @@ _RESOURCES = st.one_of(
     _resource("AllergyIntolerance", "a", patient=_SUBJECT),
 )
 _SELDOM = st.sampled_from([False, False, False, True])
-_ARRIVALS = st.builds(
-    Arrival,
-    _RESOURCES,
-    _VERSIONS,
-    _UPDATED,
-    deleted=_SELDOM,
-    condition=st.sampled_from([None, None, f"Patient?identifier={NPI}|7"]),
-    created=_SELDOM,
-    subset=_SELDOM,
-    history=_SELDOM,
-)
+_CONDITIONAL_TYPES = ("Patient", "Encounter", "Observation")
+
+
+def _condition(kind: str, value: str) -> str:
+    return f"{kind}?identifier={NPI}|{value}"
+
+
+@st.composite
+def _arrivals(draw: st.DrawFn) -> Arrival:
+    """A resource by its id, or by a condition; it may name others as entries of its bundle do that
+    only a condition names."""
+    content = draw(_RESOURCES)
+    kind, condition, names = content["resourceType"], None, []
+    if kind in _CONDITIONAL_TYPES and draw(st.booleans()):
+        condition = _condition(kind, draw(st.sampled_from("78")))
+    if "subject" in content and draw(_SELDOM):
+        names = [_condition("Patient", draw(st.sampled_from("78")))]
+        content["subject"] = {"reference": f"Patient/{id_of_condition(names[0])}"}
+    return Arrival(
+        content,
+        draw(_VERSIONS),
+        draw(_UPDATED),
+        deleted=draw(_SELDOM),
+        condition=condition,
+        created=draw(_SELDOM),
+        subset=draw(_SELDOM),
+        history=draw(_SELDOM),
+        names=names,
+    )
+
+
+_ARRIVALS = _arrivals()
 _DICOM = st.fixed_dictionaries(
     {
         "study_instance_uid": st.sampled_from(["1.1", "1.2"]),
@@ -171,7 +195,8 @@ _DICOM = st.fixed_dictionaries(
     }
 )
 
-#: One build's worth of events: drops, and withdrawals of the nth submission so far.
+#: One build's worth of events: drops, and what becomes of the nth submission so far. A hold counts for
+#: one that the build takes in for the first time, a release for one that is held.
 _EVENTS = st.lists(
     st.one_of(
         st.tuples(
@@ -179,7 +204,7 @@ _EVENTS = st.lists(
             st.lists(_ARRIVALS, min_size=5, max_size=14),
             st.lists(_DICOM, max_size=1),
         ),
-        st.tuples(st.just("withdraw"), st.integers(0, 9)),
+        st.tuples(st.sampled_from(["withdraw", "hold", "release"]), st.integers(0, 9)),
     ),
     min_size=1,
     max_size=3,
@@ -190,7 +215,7 @@ _HISTORIES = st.lists(
 
 
 @settings(
-    max_examples=7,
+    max_examples=int(os.environ.get("HISTORIES", "7")),
     deadline=None,
     derandomize=True,
     phases=(Phase.explicit, Phase.generate),
@@ -203,15 +228,20 @@ def test_any_history_of_drops_gives_the_tables_of_one_clean_build(
     silver.reset()
     withdrawn: set[str] = set()
     for events, dies in history:
+        held: set[str] = set()
         for event in events:
             if event[0] == "land":
                 silver.land(event[1], event[2])
             elif silver.submissions:
                 name = silver.submissions[event[1] % len(silver.submissions)]
-                if name not in withdrawn:
+                if event[0] == "hold":
+                    held.add(name)
+                elif event[0] == "release":
+                    silver.release(name)
+                elif name not in withdrawn:
                     withdrawn.add(name)
                     silver.withdraw(name)
-        silver.build(dies=dies)
+        silver.build(dies=dies, hold=held)
     silver.build()
     step_by_step = silver.content()
     silver.build(full_refresh=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ingestion.sources.fhir.identity import id_of_condition
 from tests.integration.dbt.bronze import Arrival, Silver
 from tests.integration.dbt.conftest import fresh_silver
 
@@ -125,7 +126,7 @@ SECOND = [
     patient("long version", 1901, version="8" * 70),
     patient("whole", 1901, updated="2024-06-01T00:00:00Z", subset=True),
     patient("created", 1901, condition="Patient?identifier=1", created=True),
-    deletion("created again"),
+    deletion(id_of_condition("Patient?identifier=2")),
     patient("put by condition", 1999, condition="Patient?identifier=3"),
     deletion("deleted bare"),
     deletion("deleted by version", version="3"),
@@ -157,7 +158,7 @@ def test_the_winner_is_the_one_that_the_specification_names(built: Silver) -> No
     )
     gone = {"deleted bare", "deleted by version", "deleted before", "history"}
     arrived = {
-        str(arrival.content["id"])
+        arrival.resource_id
         for arrival in (*FIRST, *SECOND, *THIRD)
         if arrival.content["resourceType"] == "Patient"
     }

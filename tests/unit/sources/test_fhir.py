@@ -425,6 +425,66 @@ def test_what_a_condition_names_has_one_id_in_every_entry_file_and_drop(reader: 
     }
 
 
+def test_rows_list_the_conditions_that_their_references_name(reader: Reader) -> None:
+    rows = read(
+        reader,
+        bundle(
+            {
+                "fullUrl": "urn:uuid:p",
+                "resource": resource("Patient", None),
+                "request": {"method": "POST", "url": "Patient", "ifNoneExist": "identifier=m|1"},
+            },
+            {
+                "resource": resource(
+                    "Encounter",
+                    "e",
+                    subject={"reference": "urn:uuid:p"},
+                    serviceProvider={"reference": "Organization?identifier=o|2"},
+                )
+            },
+            {"resource": resource("Basic", "b", subject={"reference": "Patient/other"})},
+        ),
+        "a.json",
+    ).rows
+    assert [row["conditional_references"] for row in rows] == [
+        None,
+        ["Organization?identifier=o|2", "Patient?identifier=m|1"],
+        None,
+    ]
+
+
+def test_a_deletion_by_identifier_is_one_of_what_that_condition_names(reader: Reader) -> None:
+    put = {"method": "PUT", "url": "Patient?identifier=m|1"}
+    answer = {"status": "204", "location": "https://a.org/Patient/9/_history/2"}
+    rows = read(
+        reader,
+        bundle(
+            {"resource": resource("Patient", None), "request": put},
+            {"request": {"method": "DELETE", "url": "https://a.org/Patient?identifier=m%7C1"}},
+            {"request": {"method": "DELETE", "url": "Patient?_id=7"}},
+            {"request": {"method": "DELETE", "url": "Patient?identifier=m|1"}, "response": answer},
+        ),
+        "a.json",
+    ).rows
+    named = rows[0]["resource_id"]
+    assert [(row["resource_id"], row["condition"]) for row in rows] == [
+        (named, "Patient?identifier=m|1"),
+        (named, "Patient?identifier=m|1"),
+        ("7", "Patient?_id=7"),
+        ("9", None),
+    ]
+
+
+def test_what_a_server_answered_has_the_id_that_it_gave(reader: Reader) -> None:
+    entry = {
+        "resource": resource("Patient", "12"),
+        "request": {"method": "PUT", "url": "Patient?identifier=m|1"},
+        "response": {"status": "201", "location": "Patient/12/_history/1"},
+    }
+    (row,) = read(reader, bundle(entry, type_="history"), "a.json").rows
+    assert (row["resource_id"], row["condition"]) == ("12", None)
+
+
 def test_ids_are_taken_whole_or_not_at_all(reader: Reader) -> None:
     long = "e" + "A1b.-" * 17 + "xY"  # 88 characters, as Epic writes them
     entries = [

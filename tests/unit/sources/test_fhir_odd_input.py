@@ -90,7 +90,7 @@ def test_a_document_that_is_no_resource_is_named(reader: Reader, root: bytes, re
         ({"fullUrl": "nothing", "resource": {"resourceType": "Patient"}}, "missing_id"),
         ({"resource": {"resourceType": "Patient", "id": 5}}, "invalid_value"),
         ({"request": {"method": "GET", "url": "Patient/1"}}, "unsupported_request"),
-        ({"request": {"method": "DELETE", "url": "Patient?identifier=x"}}, "unsupported_request"),
+        ({"request": {"method": "DELETE", "url": "Patient?name=x"}}, "unsupported_request"),
         ({"request": {"method": "DELETE", "url": "Nonsense/1"}}, "unsupported_request"),
         ({"request": {"method": "DELETE"}}, "unsupported_request"),
         (
