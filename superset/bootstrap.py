@@ -1,24 +1,27 @@
 """Everything Superset needs before its web server starts, in one process and safe to repeat.
 
-Migrates Superset's database, creates permissions, imports the asset bundle in one transaction,
-removes managed assets that left the bundle, and brings users, roles and the row-level security
-rules to what ``access.yaml`` says. One process because each ``superset`` command costs seconds of
-imports. Exit code 1 on any invalid asset, with the messages.
+Migrates Superset's database, creates permissions, expands ``dashboards/`` and imports it in one transaction,
+removes managed assets that left it, and brings users, roles and the row-level security rules to what
+``access.yaml`` says. One process because each ``superset`` command costs seconds of imports. Exit code 1 on
+any invalid asset, with the messages.
 
-    python bootstrap.py [assets folder]
+    python bootstrap.py [folder that holds dashboards/, datasets.yaml and access.yaml]
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import yaml
+
+from access import ensure_user, secret, sync_access
+from boards.catalog import CatalogError, Places
+from boards.expand import Bundle, as_texts, bundle
 
 HERE = Path(__file__).resolve().parent
 
@@ -30,66 +33,57 @@ def step(name: str) -> Iterator[None]:
     print(f"superset bootstrap: {name} {time.monotonic() - start:.1f} s", flush=True)
 
 
-def read_bundle(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): path.read_text("utf-8")
-        for path in sorted(folder.rglob("*.yaml"))
-    }
+def read_bundle(folder: Path) -> Bundle:
+    try:
+        return bundle(Places(datasets=folder / "datasets.yaml", dashboards=folder / "dashboards"))
+    except CatalogError as error:
+        print("superset bootstrap: invalid assets:", error, file=sys.stderr)
+        raise SystemExit(1) from None
 
 
-def secret(name: str) -> str:
-    value = os.environ.get(name, "")
-    path = os.environ.get(f"{name}_FILE", "")
-    if not value and path:
-        value = Path(path).read_text("utf-8").strip()
-    if not value:
-        raise SystemExit(f"superset bootstrap: {name} is missing. Set {name} or {name}_FILE.")
-    return value
-
-
-def ensure_user(manager: Any, username: str, password: str, roles: list[Any]) -> Any:
-    """The user ``username`` with exactly this password and these roles."""
-    from werkzeug.security import check_password_hash
-
-    user = manager.find_user(username=username)
-    if user is None:
-        user = manager.add_user(
-            username,
-            username.capitalize(),
-            "(managed)",
-            f"{username}@localhost.localdomain",
-            roles,
-            password,
-        )
-        if not user:
-            raise SystemExit(f"superset bootstrap: the user {username} could not be made.")
-        return user
-    if not check_password_hash(user.password, password):
-        manager.reset_password(user.id, password)
-    if set(user.roles) != set(roles):
-        user.roles = roles
-    return user
-
-
-def import_assets(folder: Path) -> None:
+def import_assets(assets: Bundle) -> None:
     from superset.commands.exceptions import CommandInvalidError
     from superset.commands.importers.v1.assets import ImportAssetsCommand
 
     try:
-        ImportAssetsCommand(read_bundle(folder)).run()
+        ImportAssetsCommand(as_texts(assets)).run()
     except CommandInvalidError as error:
         print("superset bootstrap: invalid assets:", error.normalized_messages(), file=sys.stderr)
         raise SystemExit(1) from None
 
 
-def prune_assets(db: Any, folder: Path) -> list[str]:
+def adopt_assets(db: Any, assets: Bundle) -> None:
+    """Give managed assets of the same name the bundle's identifiers, so that they are updated in place.
+
+    Connections, datasets and addresses of dashboards are unique by name in Superset: what an earlier
+    version brought under another identifier would be in the way of the import.
+    """
+    from superset.connectors.sqla.models import SqlaTable
+    from superset.models.core import Database
+    from superset.models.dashboard import Dashboard
+
+    for path, asset in assets.items():
+        model, named = {
+            "databases": (Database, ("database_name",)),
+            "datasets": (SqlaTable, ("schema", "table_name")),
+            "dashboards": (Dashboard, ("slug",)),
+        }.get(path.partition("/")[0], (None, ()))
+        if model is None:
+            continue
+        names = {name: asset[name] for name in named}
+        for stored in db.session.query(model).filter_by(is_managed_externally=True, **names):
+            stored.uuid = asset["uuid"]
+    db.session.commit()
+
+
+def prune_assets(db: Any, assets: Bundle) -> list[str]:
     """Delete managed assets that are no longer in the bundle; what people made stays."""
     from superset.connectors.sqla.models import SqlaTable
     from superset.models.core import Database
     from superset.models.dashboard import Dashboard
     from superset.models.slice import Slice
 
-    kept = {str(yaml.safe_load(text).get("uuid")) for text in read_bundle(folder).values()}
+    kept = {asset["uuid"] for asset in assets.values()}
     removed = []
     # dashboards before charts before datasets before databases: what refers goes first
     for model in (Dashboard, Slice, SqlaTable, Database):
@@ -102,71 +96,16 @@ def prune_assets(db: Any, folder: Path) -> list[str]:
     return removed
 
 
-def sync_role(
-    manager: Any, name: str, wanted: Callable[[Any], bool], source_roles: list[Any]
-) -> Any:
-    """Role ``name`` holding those permissions of ``source_roles`` for which ``wanted`` is true."""
-    role = manager.find_role(name) or manager.add_role(name)
-    permissions = {p.id: p for source in source_roles for p in source.permissions if wanted(p)}
-    role.permissions = list(permissions.values())
-    return role
-
-
-def sync_access(db: Any, manager: Any, access: dict[str, Any]) -> dict[str, Any]:
-    """Roles and row-level security of ``access.yaml``; returns the roles by name."""
-    from superset.connectors.sqla.models import RowLevelSecurityFilter, SqlaTable
-    from superset.models.core import Database
-
-    datasets = db.session.query(SqlaTable).filter_by(is_managed_externally=True).all()
-    databases = db.session.query(Database).filter_by(is_managed_externally=True).all()
-    grants = {
-        "datasets": [
-            manager.find_permission_view_menu("datasource_access", d.perm) for d in datasets
-        ],
-        "databases": [
-            manager.find_permission_view_menu("database_access", d.perm) for d in databases
-        ],
-    }
-    roles = {}
-    for name, rule in access["roles"].items():
-        refused, kept = set(rule.get("without", [])), set(rule.get("but", []))
-
-        def wanted(permission: Any, refused: set[str] = refused, kept: set[str] = kept) -> bool:
-            verb, view = permission.permission.name, permission.view_menu.name
-            return verb not in refused or f"{verb} on {view}" in kept
-
-        role = sync_role(manager, name, wanted, [manager.find_role(r) for r in rule["like"]])
-        for grant in rule.get("grant", []):
-            if not all(grants[grant]):
-                raise SystemExit(f"superset bootstrap: some {grant} have no permission entry.")
-            role.permissions.extend(grants[grant])
-        roles[name] = role
-
-    rules = access.get("row_level_security", [])
-    for rule in rules:
-        entry = db.session.query(RowLevelSecurityFilter).filter_by(
-            name=rule["name"]
-        ).one_or_none() or RowLevelSecurityFilter(name=rule["name"])
-        entry.description = rule["description"]
-        entry.filter_type, entry.clause = "Regular", rule["clause"]
-        entry.group_key = rule.get("group_key")
-        entry.roles = [manager.find_role(r) or manager.add_role(r) for r in rule["roles"]]
-        entry.tables = [d for d in datasets if d.table_name in rule["datasets"]]
-        if len(entry.tables) != len(rule["datasets"]):
-            raise SystemExit(f"superset bootstrap: rule {rule['name']} names an unknown dataset.")
-        db.session.add(entry)
-    db.session.commit()
-    return roles
-
-
 def main(folder: Path) -> None:
+    assets = read_bundle(folder)
+    access = yaml.safe_load((folder / "access.yaml").read_text("utf-8"))
     with step("application"):
         from superset.app import create_app
 
         app = create_app()
     with app.app_context():
         from flask_migrate import upgrade
-        from superset import appbuilder, db, security_manager
+        from superset.extensions import appbuilder, db, security_manager
         from superset.utils.core import override_user
 
         with step("migrations"):
@@ -182,23 +121,16 @@ def main(folder: Path) -> None:
             [security_manager.find_role("Admin")],
         )
         with step("assets"), override_user(admin):
-            import_assets(folder)
+            adopt_assets(db, assets)
+            import_assets(assets)
         with step("pruning"):
-            for name in prune_assets(db, folder):
+            for name in prune_assets(db, assets):
                 print(f"superset bootstrap: removed {name}", flush=True)
         with step("access"):
-            access = yaml.safe_load((HERE / "access.yaml").read_text("utf-8"))
-            roles = sync_access(db, security_manager, access)
-            for username, user in access["users"].items():
-                ensure_user(
-                    security_manager,
-                    username,
-                    secret(user["password"]),
-                    [roles[r] for r in user["roles"]],
-                )
-            db.session.commit()
+            for name in sync_access(db, security_manager, access):
+                print(f"superset bootstrap: removed {name}", flush=True)
 
 
 if __name__ == "__main__":
     with step("all"):
-        main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "assets")
+        main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)

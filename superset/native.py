@@ -2,6 +2,7 @@
 
     python superset/native.py [start]   make the environment, bring Superset up to date, start it
     python superset/native.py stop|status|bootstrap
+    python superset/native.py export SLUG_OR_ID [NAME]   a dashboard as Superset holds it, in the short form
 
 Run by the project's own interpreter (``make dashboards``); Superset itself runs in
 ``.superset-venv`` because it cannot share an environment with the platform.
@@ -15,12 +16,11 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import httpx
 import psycopg
 from psycopg import sql
 
@@ -130,11 +130,11 @@ def allow_reader_to_log_in(settings: Settings) -> None:
         connection.execute(sql.SQL("alter role {} set statement_timeout = '60s'").format(role))
 
 
-def bootstrap(place: Installation, assets: Path = HERE / "assets") -> None:
-    """Migrate, import the bundle, set roles. Raises LakehouseError when Superset refuses it."""
+def bootstrap(place: Installation, folder: Path = HERE) -> None:
+    """Migrate, import the dashboards of ``folder``, set roles. Raises LakehouseError when refused."""
     with place.log_file.open("ab") as log:
         result = subprocess.run(
-            [str(ENVIRONMENT / "bin" / "python"), str(HERE / "bootstrap.py"), str(assets)],
+            [str(ENVIRONMENT / "bin" / "python"), str(HERE / "bootstrap.py"), str(folder)],
             env=place.environment,
             cwd=place.folder,
             stdout=log,
@@ -145,6 +145,25 @@ def bootstrap(place: Installation, assets: Path = HERE / "assets") -> None:
         raise LakehouseError(
             "Superset could not be brought up to date.", hint=f"Read {place.log_file}."
         )
+
+
+def export(place: Installation, *which: str) -> str:
+    """The short form of a dashboard as Superset holds it. Raises LakehouseError for one without."""
+    result = subprocess.run(
+        [str(ENVIRONMENT / "bin" / "python"), "-m", "boards.export", *which],
+        env={**place.environment, "PYTHONPATH": str(HERE)},
+        cwd=place.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        told = result.stderr.strip().splitlines()
+        raise LakehouseError(
+            told[-1] if told else "The dashboard could not be exported.",
+            hint="Name a dashboard by the end of its address, or by its number.",
+        )
+    return result.stdout
 
 
 def running_pid(place: Installation) -> int | None:
@@ -158,10 +177,10 @@ def running_pid(place: Installation) -> int | None:
 
 def is_healthy(place: Installation) -> bool:
     try:
-        with urllib.request.urlopen(f"{place.address}/health", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+        answer = httpx.get(f"{place.address}/health", timeout=2, trust_env=False)
+    except httpx.HTTPError:
         return False
+    return answer.status_code == httpx.codes.OK
 
 
 def serve(place: Installation) -> None:
@@ -213,9 +232,11 @@ def prepare() -> Installation:
     return installation(settings)
 
 
-def main(command: str) -> int:
-    if command not in ("start", "stop", "status", "bootstrap"):
-        raise ConfigurationError(f"{command} is no command.", hint="start, stop, status, bootstrap")
+def main(command: str, *which: str) -> int:
+    if command not in ("start", "stop", "status", "bootstrap", "export"):
+        raise ConfigurationError(
+            f"{command} is no command.", hint="start, stop, status, bootstrap, export SLUG_OR_ID"
+        )
     if command in ("stop", "status"):
         place = Installation(
             load_settings().home.resolve() / "superset", load_settings().superset_port, {}
@@ -229,6 +250,9 @@ def main(command: str) -> int:
 
     ensure_environment()
     place = prepare()
+    if command == "export":
+        sys.stdout.write(export(place, *which))
+        return 0
     print("Bringing Superset up to date (about 20 seconds) …", flush=True)
     bootstrap(place)
     if command == "start":
@@ -241,7 +265,7 @@ def main(command: str) -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "start"))
+        sys.exit(main(*(sys.argv[1:] or ["start"])))
     except LakehouseError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

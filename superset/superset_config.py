@@ -8,6 +8,7 @@ import os
 import tempfile
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.url import make_url
@@ -51,7 +52,9 @@ def _bi_password(url: URL) -> str | None:
     return _BI_URL.password if url.username == _BI_ROLE else None
 
 
-def _bi_address(uri, params, _username, _security_manager, _source):
+def _bi_address(
+    uri: URL, params: dict[str, Any], _username: str, _security_manager: object, _source: object
+) -> tuple[URL, dict[str, Any]]:
     if uri.username == _BI_ROLE:
         uri = _BI_URL.set(database=_DATABASE_PREFIX + (uri.database or ""))
         params.setdefault("connect_args", {}).setdefault("application_name", "superset")

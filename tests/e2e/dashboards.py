@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from playwright.sync_api import Page, sync_playwright
+
+from boards.files import read_dashboards
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = "/usr/bin/chromium"
@@ -38,14 +39,10 @@ class OpenedDashboard:
 
 def bundled_dashboards() -> dict[str, int]:
     """Slug of each dashboard in the bundle and how many charts it holds."""
-    found = {}
-    for path in sorted((ROOT / "superset/assets/dashboards").glob("*.yaml")):
-        dashboard = yaml.safe_load(path.read_text(encoding="utf-8"))
-        found[dashboard["slug"]] = sum(
-            isinstance(item, dict) and item.get("type") == "CHART"
-            for item in dashboard["position"].values()
-        )
-    return found
+    return {
+        dashboard.name: len(dashboard.charts())
+        for dashboard in read_dashboards(ROOT / "superset/dashboards")
+    }
 
 
 @contextmanager

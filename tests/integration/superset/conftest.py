@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import socket
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import example_rows
 import psycopg
 import pytest
 
-from lakehouse import metadata
+import native
 from installation import databases
+from lakehouse import metadata
 from lakehouse.settings import Settings
-
-ROOT = Path(__file__).resolve().parents[3]
-
-
-def load(name: str) -> ModuleType:
-    """A script of ``superset/``, which is no package (it must not shadow the library)."""
-    spec = importlib.util.spec_from_file_location(f"superset_{name}", ROOT / f"superset/{name}.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @dataclass(frozen=True)
@@ -45,7 +30,6 @@ class RunningSuperset:
 def superset(
     postgres_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningSuperset]:
-    native = load("native")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -59,7 +43,7 @@ def superset(
     metadata.migrate(settings)
     native.allow_reader_to_log_in(settings)
     with psycopg.connect(settings.libpq_url("marts")) as connection:
-        example_rows.fill_marts(connection, ROOT / "superset/assets/datasets/marts")
+        example_rows.fill_marts(connection)
     with psycopg.connect(settings.libpq_url("lakehouse")) as connection:
         example_rows.fill_operations(connection)
     native.ensure_environment()

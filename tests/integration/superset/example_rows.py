@@ -1,7 +1,7 @@
 """Rows for the tables that dashboards read: small, made up, shaped like the published marts.
 
-The tables are created with the columns and types that the dataset files declare; that these are
-the columns dbt publishes is what ``superset/validate.py`` proves.
+The tables are created with the columns and types of the datasets, which are those of dbt's YAML; that dbt
+builds these columns is what ``superset/validate.py`` proves.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
-import yaml
 from psycopg import sql
+
+from boards.catalog import read_catalog
 
 CLASSES = ("ambulatory", "emergency", "inpatient", "unknown")
 TYPES = ("General examination", "Emergency room admission", "Well child visit", "Urgent care")
@@ -45,13 +45,14 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 
 
-def fill_marts(connection: psycopg.Connection[Any], datasets: Path, rows: int = 600) -> None:
-    """Create schema ``marts`` with one table per dataset file in ``datasets``, and fill each."""
+def fill_marts(connection: psycopg.Connection[Any], rows: int = 600) -> None:
+    """Create schema ``marts`` with one table per dataset of the marts, and fill each."""
     connection.execute("create schema if not exists marts")
-    for path in sorted(datasets.glob("*.yaml")):
-        dataset = yaml.safe_load(path.read_text(encoding="utf-8"))
-        columns = [(column["column_name"], column["type"]) for column in dataset["columns"]]
-        table = sql.Identifier("marts", dataset["table_name"])
+    for dataset in read_catalog().values():
+        if dataset.schema != "marts":
+            continue
+        columns = [(column.name, column.type) for column in dataset.columns.values()]
+        table = sql.Identifier("marts", dataset.name)
         connection.execute(
             sql.SQL("create table {} ({})").format(
                 table,
@@ -62,7 +63,7 @@ def fill_marts(connection: psycopg.Connection[Any], datasets: Path, rows: int = 
             )
         )
         with connection.cursor().copy(sql.SQL("copy {} from stdin").format(table)) as copy:
-            for row in _rows(dataset["table_name"], columns, rows):
+            for row in _rows(dataset.name, columns, rows):
                 copy.write_row(row)
     connection.execute("grant usage on schema marts to bi_reader")
     connection.execute("grant select on all tables in schema marts to bi_reader")
