@@ -11,13 +11,15 @@ import gc
 import os
 import sys
 import threading
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib import metadata
 from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
 
-from cli import admin, drops, pipeline, query, service, stack, submitters, views
+from cli import admin, drops, entry, pipeline, query, service, stack, submitters, views
 from cli.console import console, errors_console
 from lakehouse.errors import LakehouseError, QualityError
 
@@ -50,6 +52,13 @@ def _before_each_command(
             "--version", help="Show the version and exit.", is_eager=True, callback=_show_version
         ),
     ] = False,
+    no_worker: Annotated[  # noqa: ARG001 - read where the command begins (cli.entry)
+        bool,
+        typer.Option(
+            entry.WITHOUT_WORKER,
+            help="Do the work in this process, and leave no worker in the background.",
+        ),
+    ] = False,
 ) -> None:
     """A lakehouse for health and life-science data: raw drops in, trusted tables out."""
     from lakehouse.privacy import log_at
@@ -61,17 +70,22 @@ def _before_each_command(
 
 
 def main() -> NoReturn:
-    """Run the command and exit with its code."""
+    """Run the command in this process and exit with its code; leaves a worker for the next ones."""
     # Imports make hundreds of thousands of objects that stay; looking through them again and again
     # costs a fifth of the time they take.
     gc.set_threshold(100_000, 20, 20)
-    _leave(_run())
+    environment = dict(os.environ)
+    code = run()
+    if entry.is_handed_over(sys.argv[1:]):
+        _leave_a_worker(environment)
+    finish()
+    os._exit(code)
 
 
-def _run() -> int:
+def run() -> int:
     """The exit code of the command that was typed."""
     try:
-        app()
+        app(prog_name="lakehouse")
     except LakehouseError as error:
         word = "Blocked" if isinstance(error, QualityError) else "Error"
         errors_console.print(f"[bold red]{word}:[/] {escape(str(error))}", highlight=False)
@@ -84,14 +98,24 @@ def _run() -> int:
     return 0
 
 
-def _leave(code: int) -> NoReturn:
-    """End at once: to take a loaded interpreter apart lasts up to two seconds, and nobody needs it."""
-    if threading.active_count() > 1:  # something still works: Python waits for it
-        sys.exit(code)
+def _leave_a_worker(environment: Mapping[str, str]) -> None:
+    """Where there is a lakehouse, have the next command done at once."""
+    from cli import worker
+    from installation.platform import existing_settings
+
+    with suppress(LakehouseError):
+        worker.start_in_background(existing_settings(), environment)
+
+
+def finish() -> None:
+    """What Python does when it ends, but for taking a loaded interpreter apart: that lasts up to two
+    seconds, and nobody needs it."""
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.current_thread():
+            thread.join()
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)
 
 
 if __name__ == "__main__":

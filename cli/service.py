@@ -135,12 +135,15 @@ def _show_links(settings: Settings) -> None:
 
 
 def down() -> None:
-    """Stop what `up` and `make dashboards` started, and the embedded Postgres. Nothing is lost."""
+    """Stop what `up` and `make dashboards` started, the worker of the command line, and the embedded
+    Postgres. Nothing is lost."""
+    from cli import worker
     from installation import embedded
     from installation.platform import existing_settings
 
     settings = existing_settings()
     stopped = ["Superset"] if _stop_superset(settings) else []
+    stopped += ["worker"] if worker.stop(settings) else []
     stopped += [name for name in _NAMES if _stop(settings, name)]
     if "daemon" in stopped and (settings.postgres_url or embedded.is_running(settings)):
         from orchestration.processes.daemon import forget

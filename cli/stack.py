@@ -82,11 +82,13 @@ def restore(
     source: Annotated[str, typer.Argument(help="The file to read; - is standard input.")],
 ) -> None:
     """A backup into an empty installation; every count is compared afterwards."""
+    from cli import worker
     from installation import backup as archive
     from installation.platform import open_platform
     from publishing import reconcile
 
     platform = open_platform()
+    worker.stop(platform.settings)  # it holds databases open that are made anew
     stream: IO[bytes] = sys.stdin.buffer if source == "-" else Path(source).open("rb")  # noqa: SIM115
     with stream, progress_lines():
         report = archive.restore(platform.settings, platform.store, stream)

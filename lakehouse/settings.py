@@ -120,6 +120,11 @@ class Settings(BaseSettings):
     inbox_poll_seconds: int = Field(
         default=3, ge=1, description="How often the sensor looks at the inbox."
     )
+    worker_idle_minutes: float = Field(
+        default=15.0,
+        ge=0,
+        description="How long the worker of the command line stays loaded unasked; 0: none is started.",
+    )
     webhook_url: SecretStr | None = Field(
         default=None, description="Receives failures and blocked publishes as JSON."
     )

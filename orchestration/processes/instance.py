@@ -120,11 +120,16 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
+#: The instance that is open in this process, by its process and its database.
+_opened: dict[tuple[int, str], dg.DagsterInstance] = {}
+
+
 @contextmanager
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """The instance, with the pools' limits set and this process known to be there.
 
-    Runs of command lines that were killed are marked failed first: they hold places in pools.
+    Runs of command lines that were killed are marked failed first: they hold places in pools. May be
+    nested: the outermost block closes.
     """
     os.environ.update(environment(settings))
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -132,10 +137,19 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     if settings.log_level != "DEBUG":
         logging.getLogger("dagster").setLevel(logging.ERROR)
     url = os.environ["DAGSTER_POSTGRES_URL"]
+    identity = (os.getpid(), url)
+    if identity in _opened:
+        presence.fail_abandoned(_opened[identity], url)
+        yield _opened[identity]
+        return
     with dg.DagsterInstance.get() as instance, presence.present(url):
         presence.fail_abandoned(instance, url)
         set_pool_limits(instance, settings)
-        yield instance
+        _opened[identity] = instance
+        try:
+            yield instance
+        finally:
+            del _opened[identity]
 
 
 def set_pool_limits(instance: dg.DagsterInstance, settings: Settings) -> None:

@@ -23,15 +23,21 @@ _STARTED_BY = "lakehouse/started_by"
 _LOCK_SPACE = 0x4C4B5052
 #: The lock of whoever does what is pending.
 _WORK_SPACE = 0x4C4B5057
-_NUMBER = secrets.randbelow(2**31)
+_NUMBER = 0
 
 #: Tags of every run that a command line executes: who started it, and never to be started again
 #: by the daemon, since the person at the terminal was told of the failure.
-COMMAND_LINE_TAGS = {
-    _STARTED_BY: "command line",
-    _TAG: str(_NUMBER),
-    "dagster/max_retries": "0",
-}
+COMMAND_LINE_TAGS = {_STARTED_BY: "command line", "dagster/max_retries": "0"}
+
+
+def _take_a_number() -> None:
+    global _NUMBER
+    _NUMBER = secrets.randbelow(2**31)
+    COMMAND_LINE_TAGS[_TAG] = str(_NUMBER)
+
+
+_take_a_number()
+os.register_at_fork(after_in_child=_take_a_number)  # a fork is another process
 
 
 @contextmanager

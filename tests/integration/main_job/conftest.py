@@ -28,6 +28,7 @@ def command(
         "LAKEHOUSE_HOME": str(home),
         "QUIESCENCE_MINUTES": "0",
         "COLUMNS": "160",
+        "WORKER_IDLE_MINUTES": "0",
         **variables,
     }
     done = subprocess.run(
