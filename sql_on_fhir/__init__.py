@@ -19,6 +19,7 @@ from sql_on_fhir.errors import (
 )
 from sql_on_fhir.plan import plan
 from sql_on_fhir.run import run_view, stream_view
+from sql_on_fhir.shapes import ElementShape, shapes_read
 from sql_on_fhir.view import parse_view
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Column",
     "CompiledView",
     "ElementRead",
+    "ElementShape",
     "FhirPathError",
     "Problem",
     "SourceError",
@@ -37,5 +39,6 @@ __all__ = [
     "parse_view",
     "plan",
     "run_view",
+    "shapes_read",
     "stream_view",
 ]

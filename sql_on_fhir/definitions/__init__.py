@@ -121,12 +121,22 @@ def is_concrete_resource(type_name: str) -> bool:
     return is_resource(type_name) and type_name not in ("Resource", "DomainResource")
 
 
+def resource_types() -> frozenset[str]:
+    """The types that a resource can have."""
+    return frozenset(name for name in _types() if is_concrete_resource(name))
+
+
 def ancestors(type_name: str) -> Iterator[str]:
     """The type itself and the types it derives from."""
     found = lookup(type_name)
     while found is not None:
         yield found.name
         found = lookup(found.base) if found.base else None
+
+
+def own_elements(type_name: str) -> tuple[Element, ...]:
+    """The elements that a type has beside those of its base, in R4's order."""
+    return tuple(_types()[type_name].elements.values())
 
 
 def element(type_name: str, name: str) -> Element | None:

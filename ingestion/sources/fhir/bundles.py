@@ -32,7 +32,7 @@ from ingestion.sources.fhir.reading import (
     refuse,
 )
 from ingestion.sources.fhir.references import Rewrites, with_logical_references
-from ingestion.sources.fhir.shapes import LOGICAL_REFERENCES, RESOURCE, Resource, refusal
+from ingestion.sources.fhir.shapes import LOGICAL_REFERENCES, RESOURCE, Head, refusal
 
 #: Bundles in bundles are opened so far down.
 _NESTED_BUNDLES: Final = 8
@@ -112,12 +112,7 @@ def _take_entries(
     """
     reading.containers += 1
     bundle.start = reading.containers << CONTAINER_BIT
-    indexes: list[int] = []
-    taken: list[Entry] = []
-    methods: list[str | None] = []
-    conditions: list[str | None] = []
-    bodies: list[bytes] = []
-    heads: list[Resource] = []
+    taken: list[tuple[int, Entry, str | None, str | None, bytes, Head]] = []
     rewrites = Rewrites()
     decode = RESOURCE.decode
     looked_at = reading.valid_utf8 and not reading.has_nul
@@ -129,7 +124,7 @@ def _take_entries(
             take_request(reading, f"{where}entry[{index}]", at, entry, bundle, index)
             continue
         try:
-            head: Resource = decode(body)
+            head = Head.of(decode(body))
         except UNDECODABLE as error:
             refuse(reading, f"{where}entry[{index}]", body, error)
             continue
@@ -140,17 +135,10 @@ def _take_entries(
             body = with_logical_references(body)
         condition = condition_of(entry, head)
         if condition is not None or entry.full_url is not None:
-            rewrites.note(entry.full_url, type(head).__name__, head.id, condition)
-        indexes.append(index)
-        taken.append(entry)
-        methods.append(method)
-        conditions.append(condition)
-        bodies.append(body)
-        heads.append(head)
+            rewrites.note(entry.full_url, head.resource_type, head.id, condition)
+        taken.append((index, entry, method, condition, body, head))
     apply = rewrites.apply if rewrites.targets else None
-    for index, entry, method, condition, body, head in zip(
-        indexes, taken, methods, conditions, bodies, heads, strict=True
-    ):
+    for index, entry, method, condition, body, head in taken:
         take(
             reading,
             f"{where}entry[{index}]",
@@ -164,19 +152,19 @@ def _take_entries(
             bundle.is_partial,
             rewrites.named,
         )
-    _note_repetitions(reading, where, indexes, heads, bundle)
+    _note_repetitions(reading, where, [(each[0], each[-1]) for each in taken], bundle)
 
 
 def _note_repetitions(
-    reading: FileReading, where: str, indexes: list[int], heads: list[Resource], bundle: Bundle
+    reading: FileReading, where: str, taken: list[tuple[int, Head]], bundle: Bundle
 ) -> None:
     """Say where a bundle has a resource twice; both are kept, and the last one counts."""
-    if bundle.is_history or len({head.id for head in heads}) == len(heads):
+    if bundle.is_history or len({head.id for _, head in taken}) == len(taken):
         return
     seen: set[tuple[str, str | None, str | None]] = set()
     twice: list[int] = []
-    for index, head in zip(indexes, heads, strict=True):
-        key = (type(head).__name__, head.id, None if head.meta is None else head.meta.versionId)
+    for index, head in taken:
+        key = (head.resource_type, head.id, None if head.meta is None else head.meta.versionId)
         if key in seen and head.id:
             twice.append(index)
         seen.add(key)
@@ -199,7 +187,7 @@ def take(
     place: str,
     position: int,
     sequence: int,
-    head: Resource,
+    head: Head,
     body: bytes,
     entry: Entry | None = None,
     method: str | None = None,
@@ -208,7 +196,7 @@ def take(
     named: Sequence[str] = (),
 ) -> None:
     """Add the row of one resource, or the rows of a bundle inside a bundle or a line."""
-    if type(head).__name__ != "Bundle":
+    if head.resource_type != "Bundle":
         take_one(
             reading,
             place,

@@ -9,10 +9,11 @@ import msgspec
 
 from ingestion.sources import Reason
 from ingestion.sources.fhir import identity, json_scan
+from ingestion.sources.fhir.dates import is_date
 from ingestion.sources.fhir.envelope import BLANK, TAKEN_METHODS, Bundle, Entry, method_of
 from ingestion.sources.fhir.reading import FileReading
 from ingestion.sources.fhir.references import with_logical_references
-from ingestion.sources.fhir.shapes import LOGICAL_REFERENCES, Meta, Resource, is_date
+from ingestion.sources.fhir.shapes import LOGICAL_REFERENCES, Head, Meta
 
 _NO_ID: Final = f"The id has more than {identity.MAX_ID} characters, or one that no URL can have."
 #: What a server answers to a deletion.
@@ -32,7 +33,7 @@ def take_one(
     place: str,
     position: int,
     sequence: int,
-    head: Resource,
+    head: Head,
     body: bytes,
     entry: Entry | None = None,
     method: str | None = None,
@@ -65,7 +66,7 @@ def take_one(
             body = json_scan.without_key(body, b"id")
         body = b'{"id":' + msgspec.json.encode(resource_id) + b"," + body.lstrip(BLANK)[1:]
     reading.rows.add(
-        type(head).__name__,
+        head.resource_type,
         reading.path,
         position,
         sequence,

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ingestion.sources.fhir import identity
-from ingestion.sources.fhir.shapes import SUBSETTED, Resource
+from ingestion.sources.fhir.shapes import SUBSETTED, Head
 
 #: White space of JSON.
 BLANK: Final = b" \t\r\n"
@@ -122,7 +122,7 @@ def method_of(entry: Entry) -> str | None:
     return request.method.upper()
 
 
-def condition_of(entry: Entry, head: Resource) -> str | None:
+def condition_of(entry: Entry, head: Head) -> str | None:
     """What names the resource of a conditional create or update. A response tells of a request that was
     done: its resource has the id that the server gave it."""
     request = entry.request
@@ -134,4 +134,4 @@ def condition_of(entry: Entry, head: Resource) -> str | None:
             return None
         query = request.url
     query = query.partition("?")[2] or query.partition("?")[0]
-    return identity.condition(type(head).__name__, query) if query else None
+    return identity.condition(head.resource_type, query) if query else None

@@ -166,7 +166,7 @@ def _read_by_brackets(
             head = decoded(first_pass, "", body) if body else None
             if head is not None:
                 condition = condition_of(entry, head)
-                rewrites.note(entry.full_url, type(head).__name__, head.id, condition)
+                rewrites.note(entry.full_url, head.resource_type, head.id, condition)
     except _NotABundleError:
         return False
     except InputRejected:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, quote
 
-from ingestion.sources.fhir.shapes import R4_TYPES
+from ingestion.sources.fhir.versions import R4_TYPES
 
 #: The longest id that is taken. Epic's have 88 characters.
 MAX_ID: Final = 255

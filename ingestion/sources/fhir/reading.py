@@ -15,7 +15,8 @@ import msgspec
 from ingestion.sources import Event, FileRead, Reason, Rejected, streams
 from ingestion.sources.fhir.envelope import NAMED
 from ingestion.sources.fhir.rows import Rows
-from ingestion.sources.fhir.shapes import OTHER_VERSION_TYPES, RESOURCE, Resource, refusal
+from ingestion.sources.fhir.shapes import RESOURCE, Head, refusal
+from ingestion.sources.fhir.versions import OTHER_VERSION_TYPES
 
 #: Beyond this many, rejections of one reason in one file are counted in one line.
 _LISTED_REJECTIONS: Final = 100
@@ -90,10 +91,10 @@ def is_utf8(text: bytes) -> bool:
     return True
 
 
-def decoded(reading: FileReading, place: str, body: bytes) -> Resource | None:
+def decoded(reading: FileReading, place: str, body: bytes) -> Head | None:
     """What identifies the resource; None where it was rejected."""
     try:
-        head: Resource = RESOURCE.decode(body)
+        head = Head.of(RESOURCE.decode(body))
     except UNDECODABLE as error:
         refuse(reading, place, body, error)
         return None

@@ -23,21 +23,18 @@ HELD_BYTES: Final = 96 * 1024 * 1024
 _ROW_BYTES: Final = 200
 
 
+#: One row: file, position, sequence, id, version, time of update, method, conditional references,
+#: resource. A tuple costs the least of all that holds a row.
+_Row = tuple[str, int, int, str, str | None, str | None, str | None, list[str] | None, bytes | None]
+
+
 @dataclass(slots=True)
 class _TypeRows:
-    """Rows of one resource type, by column: lists of plain values cost the least to build."""
+    """Rows of one resource type; what few of them have, by the number of the row."""
 
-    files: list[str] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
-    sequences: list[int] = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
-    versions: list[str | None] = field(default_factory=list)
-    updated: list[str | None] = field(default_factory=list)
-    methods: list[str | None] = field(default_factory=list)
+    rows: list[_Row] = field(default_factory=list)
     named_by: dict[int, str] = field(default_factory=dict)
     subsets: list[int] = field(default_factory=list)
-    conditional: list[list[str] | None] = field(default_factory=list)
-    bodies: list[bytes | None] = field(default_factory=list)
     size: int = 0
 
 
@@ -62,29 +59,31 @@ class Rows:
         is_partial: bool = False,
         named: Sequence[str] = (),
     ) -> None:
-        rows = self.by_type.get(resource_type)
-        if rows is None:
-            rows = self.by_type[resource_type] = _TypeRows()
-        rows.files.append(file)
-        rows.positions.append(position)
-        rows.sequences.append(sequence)
+        of_type = self.by_type.get(resource_type)
+        if of_type is None:
+            of_type = self.by_type[resource_type] = _TypeRows()
+        rows = of_type.rows
+        version = updated = None
+        if meta is not None:
+            version, updated = meta.versionId, meta.lastUpdated
+            if meta.tag is not None and not is_partial:
+                is_partial = meta.is_subset()
         if condition is not None:
-            rows.named_by[len(rows.ids)] = condition
-        if is_partial or (meta is not None and meta.tag is not None and meta.is_subset()):
-            rows.subsets.append(len(rows.ids))
-        rows.ids.append(resource_id)
-        rows.versions.append(None if meta is None else meta.versionId)
-        rows.updated.append(None if meta is None else meta.lastUpdated)
-        rows.methods.append(method)
-        rows.bodies.append(body)
+            of_type.named_by[len(rows)] = condition
+        if is_partial:
+            of_type.subsets.append(len(rows))
         size = _ROW_BYTES
-        if body is None:
-            rows.conditional.append(None)
-        else:
-            found = conditional_references(body) if b"?" in body else None
-            rows.conditional.append([*(found or ()), *named] if named else found)
+        conditional = None
+        if body is not None:
             size += len(body)
-        rows.size += size
+            if b"?" in body:
+                conditional = conditional_references(body)
+            if named:
+                conditional = [*(conditional or ()), *named]
+        rows.append(
+            (file, position, sequence, resource_id, version, updated, method, conditional, body)
+        )
+        of_type.size += size
         self.held += size
 
     @property
@@ -115,35 +114,32 @@ class Rows:
 
     def _take(self, resource_types: list[str]) -> Batch:
         names: list[str] = []
-        rows = _TypeRows()
+        rows: list[_Row] = []
+        named_by: dict[int, str] = {}
+        subsets: list[int] = []
         for resource_type in resource_types:
             of_type = self.by_type.pop(resource_type)
             self.held -= of_type.size
-            names += itertools.repeat(resource_type, len(of_type.ids))
-            before = len(rows.ids)
-            rows.named_by |= {before + row: text for row, text in of_type.named_by.items()}
-            rows.subsets += [before + row for row in of_type.subsets]
-            rows.files += of_type.files
-            rows.positions += of_type.positions
-            rows.sequences += of_type.sequences
-            rows.ids += of_type.ids
-            rows.versions += of_type.versions
-            rows.updated += of_type.updated
-            rows.methods += of_type.methods
-            rows.conditional += of_type.conditional
-            rows.bodies += of_type.bodies
+            before = len(rows)
+            names += itertools.repeat(resource_type, len(of_type.rows))
+            named_by |= {before + row: text for row, text in of_type.named_by.items()}
+            subsets += [before + row for row in of_type.subsets]
+            rows += of_type.rows
+        files, positions, sequences, ids, versions, updated, methods, conditional, bodies = zip(
+            *rows, strict=True
+        )
         arrays = [
-            columns.texts(rows.files),
-            columns.integers(rows.positions),
-            columns.integers(rows.sequences),
+            columns.texts(files),
+            columns.integers(positions),
+            columns.integers(sequences),
             columns.texts(names),
-            columns.texts(rows.ids),
-            columns.texts(rows.versions),
-            columns.texts(rows.updated),
-            columns.texts(rows.methods),
-            columns.sparse_texts(rows.named_by, len(rows.ids)),
-            columns.flags(rows.subsets, len(rows.ids)),
-            columns.text_lists(rows.conditional),
-            columns.utf8(rows.bodies),
+            columns.texts(ids),
+            columns.texts(versions),
+            columns.texts(updated),
+            columns.texts(methods),
+            columns.sparse_texts(named_by, len(rows)),
+            columns.flags(subsets, len(rows)),
+            columns.text_lists(conditional),
+            columns.utf8(bodies),
         ]
         return Batch(TABLE, pa.RecordBatch.from_arrays(arrays, schema=SCHEMA))

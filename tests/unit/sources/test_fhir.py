@@ -12,7 +12,7 @@ import zstandard
 
 from ingestion.sources import streams
 from ingestion.sources.fhir import FhirSource, files, rows, source
-from ingestion.sources.fhir.shapes import OTHER_VERSION_TYPES, R4_TYPES
+from ingestion.sources.fhir.versions import OTHER_VERSION_TYPES, R4_TYPES
 from sql_on_fhir import definitions
 
 if TYPE_CHECKING:

@@ -198,7 +198,7 @@ WRONG = {
 
 
 def test_no_element_of_r4_is_taken_for_one_of_another_version() -> None:
-    for shape in shapes._SHAPES.values():
+    for shape in shapes.HEADS.values():
         for field in msgspec.structs.fields(shape):
             known = definitions.element(shape.__name__, field.encode_name.removesuffix("_"))
             choice = definitions.typed_choice(shape.__name__, field.encode_name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sql_on_fhir import ElementRead, elements_read
+from sql_on_fhir import ElementRead, ElementShape, elements_read, shapes_read
 
 VIEW: dict[str, Any] = {
     "resourceType": "ViewDefinition",
@@ -50,3 +50,30 @@ def test_what_a_column_iterates_over_is_part_of_its_path() -> None:
 
 def test_a_complex_column_reads_all_below_it() -> None:
     assert elements_read(VIEW)["parts"] == frozenset({ElementRead("component", whole=True)})
+
+
+def test_what_views_read_is_described_as_r4_defines_it() -> None:
+    one = {
+        "resource": "Coverage",
+        "select": [
+            {"column": [{"name": "type", "path": "type", "type": "CodeableConcept"}]},
+            {"column": [{"name": "payor", "path": "payor.display.first()"}]},
+        ],
+    }
+    other = {
+        "resource": "Coverage",
+        "select": [
+            {"column": [{"name": "code", "path": "type.coding.code.first()"}]},
+            {"column": [{"name": "end", "path": "period.end"}]},
+        ],
+    }
+    shape = shapes_read([one, other])["Coverage"]
+    read = dict(shape.elements)
+    assert list(read) == ["payor", "period", "type"]
+    assert read["payor"] == ElementShape(
+        "Reference", True, (("display", ElementShape("string", False)),)
+    )
+    assert read["period"].elements == (("end", ElementShape("dateTime", False)),)
+    coding = dict(dict(read["type"].elements)["coding"].elements)
+    assert coding["userSelected"] == ElementShape("boolean", False)
+    assert "extension" not in coding
