@@ -23,7 +23,8 @@ import duckdb
 import pyarrow as pa
 
 from sql_on_fhir import compile_view, plan
-from sql_on_fhir.logical import Cell, Expr, Field, Variable
+from sql_on_fhir.ir.expressions import Expr, Field, Variable
+from sql_on_fhir.ir.rows import Cell
 from sql_on_fhir.sources import resources_of
 from tests.unit.sql_on_fhir.interpreter import read_json, rows_of
 

@@ -17,10 +17,10 @@ from sql_on_fhir.errors import (
     SqlOnFhirError,
     ViewDefinitionError,
 )
-from sql_on_fhir.plan import plan
+from sql_on_fhir.parsing.view import parse_view
+from sql_on_fhir.planning.plan import plan
 from sql_on_fhir.run import run_view, stream_view
 from sql_on_fhir.shapes import ElementShape, shapes_read
-from sql_on_fhir.view import parse_view
 
 __all__ = [
     "CardinalityError",

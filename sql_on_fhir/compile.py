@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sql_on_fhir import duckdb_sql
 from sql_on_fhir.errors import FhirPathError, SqlOnFhirError, ViewDefinitionError
-from sql_on_fhir.plan import plan, problems_of
-from sql_on_fhir.view import View, collect
+from sql_on_fhir.parsing.tree import View
+from sql_on_fhir.parsing.view import collect
+from sql_on_fhir.planning.plan import plan, problems_of
+from sql_on_fhir.sql import expressions as duckdb_sql
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sql_on_fhir.logical import Shape
-from sql_on_fhir.plan import plan
+from sql_on_fhir.ir.shape import Shape
+from sql_on_fhir.planning.plan import plan
 
 #: Read by every plan, whatever its columns are.
 _ALWAYS = frozenset({"resourceType"})

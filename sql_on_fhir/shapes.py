@@ -11,8 +11,8 @@ from typing import Any
 
 from sql_on_fhir import definitions
 from sql_on_fhir.definitions import choice_key
-from sql_on_fhir.logical import Shape
-from sql_on_fhir.plan import plan
+from sql_on_fhir.ir.shape import Shape
+from sql_on_fhir.planning.plan import plan
 
 #: Not described below a value that is read whole: nobody reads them without naming them.
 _UNNAMED = frozenset({"id", "extension", "modifierExtension"})

@@ -13,8 +13,10 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sql_on_fhir import definitions, fhirpath
-from sql_on_fhir.view import ColumnDefinition, Select, View, parse_view
+from sql_on_fhir import definitions
+from sql_on_fhir.parsing import fhirpath
+from sql_on_fhir.parsing.tree import ColumnDefinition, Select, View
+from sql_on_fhir.parsing.view import parse_view
 
 
 class ManyValuesError(Exception):

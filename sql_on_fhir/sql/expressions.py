@@ -17,16 +17,15 @@ from dataclasses import dataclass
 
 import duckdb
 
-from sql_on_fhir import boundaries
-from sql_on_fhir.boundaries import quoted
 from sql_on_fhir.definitions import kind_of
+from sql_on_fhir.duckdb import values as boundaries
+from sql_on_fhir.duckdb.values import quoted
 from sql_on_fhir.errors import ViewDefinitionError
-from sql_on_fhir.logical import (
+from sql_on_fhir.ir.expressions import (
     Arithmetic,
     AsResource,
     Boundary,
     Call,
-    Cell,
     Choose,
     Coalesce,
     Combine,
@@ -42,22 +41,17 @@ from sql_on_fhir.logical import (
     Guarded,
     Includes,
     IndexOf,
-    Iterate,
-    IterateRows,
     Join,
     Logic,
     Map,
     Not,
     Nothing,
     Pick,
-    Plan,
     Present,
     ReferenceKey,
     Repeat,
     RowCell,
-    Rows,
     SetOperation,
-    Shape,
     Single,
     Slice,
     Split,
@@ -65,6 +59,8 @@ from sql_on_fhir.logical import (
     Truth,
     Variable,
 )
+from sql_on_fhir.ir.rows import Cell, Iterate, IterateRows, Plan, Rows
+from sql_on_fhir.ir.shape import Shape
 
 _FEW_LEVELS = 5
 CARDINALITY = "several values where one is allowed"
@@ -221,7 +217,7 @@ class _Writer:
         else:
             items = self._list(step.over)
             self.names[step.item] = column
-            if step.item.indexed:
+            if step.item in self.plan.indexed:
                 one, place = self._fresh("e"), self._fresh("i")
                 items = (
                     f"list_transform({items}, lambda {one}, {place}: "
@@ -295,7 +291,7 @@ class _Writer:
         items = self._list(step.over)
         self.names[step.item] = item
         self.places[step.item] = f"({place} - 1)"
-        parameters = f"{item}, {place}" if step.item.indexed else item
+        parameters = f"{item}, {place}" if step.item in self.plan.indexed else item
         made = f"flatten(list_transform({{items}}, lambda {parameters}: {self._product(rows)}))"
         if not step.keep_empty:
             return made.replace("{items}", items, 1)

@@ -1,77 +1,33 @@
 """ViewDefinition JSON -> typed syntax tree, with every structural rule of the specification.
 
 https://sql-on-fhir.org/ig/StructureDefinition-ViewDefinition.html. Paths are parsed here;
-their types are given in plan.py.
+their types are given in planning.
 """
 
 import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from sql_on_fhir import definitions, fhirpath
+from sql_on_fhir import definitions
 from sql_on_fhir.errors import FhirPathError, SqlOnFhirError, ViewDefinitionError
+from sql_on_fhir.parsing import fhirpath
+from sql_on_fhir.parsing.keys import (
+    COLUMN_KEYS,
+    CONSTANT_KEYS,
+    SELECT_KEYS,
+    TAG_KEYS,
+    VIEW_KEYS,
+    WHERE_KEYS,
+)
+from sql_on_fhir.parsing.tree import ColumnDefinition, Constant, Path, Select, View
 
 _SQL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # Names as in URLs, which many published views have: usable in SQL, in quotes.
 _HYPHENATED = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 # SUSHI writes the canonical URL of a logical model as the resourceType of its instances.
 _CANONICAL_TYPE = re.compile(r"https?://\S+/StructureDefinition/ViewDefinition(\|\S+)?")
-# The elements of ViewDefinition and of the types around it (Element, BackboneElement, Resource,
-# DomainResource, CanonicalResource, MetadataResource); resourceDefinition belongs to the JSON of
-# additional resources.
-_BACKBONE = frozenset(["id", "extension", "modifierExtension"])
-_VIEW_KEYS = _BACKBONE | frozenset(
-    [
-        "resourceType",
-        "resourceDefinition",
-        "meta",
-        "implicitRules",
-        "language",
-        "text",
-        "contained",
-        "url",
-        "identifier",
-        "version",
-        "versionAlgorithmString",
-        "versionAlgorithmCoding",
-        "name",
-        "title",
-        "status",
-        "experimental",
-        "date",
-        "publisher",
-        "contact",
-        "description",
-        "useContext",
-        "jurisdiction",
-        "purpose",
-        "copyright",
-        "copyrightLabel",
-        "approvalDate",
-        "lastReviewDate",
-        "effectivePeriod",
-        "topic",
-        "author",
-        "editor",
-        "reviewer",
-        "endorser",
-        "relatedArtifact",
-        "resource",
-        "profile",
-        "fhirVersion",
-        "constant",
-        "select",
-        "where",
-    ]
-)
-_SELECT_KEYS = _BACKBONE | {"column", "select", "forEach", "forEachOrNull", "repeat", "unionAll"}
-_COLUMN_KEYS = _BACKBONE | {"path", "name", "description", "collection", "type", "tag"}
-_TAG_KEYS = _BACKBONE | {"name", "value"}
-_CONSTANT_KEYS = _BACKBONE | {"name"}
-_WHERE_KEYS = _BACKBONE | {"path", "description"}
 _TYPE_PREFIX = "http://hl7.org/fhir/StructureDefinition/"
 # ViewDefinition.constant.value[x]
 CONSTANT_TYPES = [
@@ -101,62 +57,6 @@ _DATE_FORMS = {
     "instant": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)",
     "time": r"\d\d:\d\d(:\d\d(\.\d+)?)?",
 }
-
-
-@dataclass(frozen=True)
-class Path:
-    """A FHIRPath expression, its tree, and its place in the view."""
-
-    text: str
-    tree: fhirpath.Node
-    where: str
-
-
-@dataclass(frozen=True)
-class Constant:
-    """`%name`: a FHIR primitive; `value` as text, or bool."""
-
-    name: str
-    type: str
-    value: str | bool
-
-
-@dataclass(frozen=True)
-class ColumnDefinition:
-    """`select.column`. `type` is a bare FHIR type name; `sql_type` comes from the ansi/type tag."""
-
-    name: str
-    path: Path
-    type: str | None
-    collection: bool
-    sql_type: str | None
-    description: str | None
-    where: str
-
-
-@dataclass(frozen=True)
-class Select:
-    """`select` or one branch of `unionAll`."""
-
-    where: str
-    columns: tuple[ColumnDefinition, ...] = ()
-    for_each: Path | None = None
-    keep_empty: bool = False
-    repeat: tuple[Path, ...] = ()
-    selects: "tuple[Select, ...]" = ()
-    union_all: "tuple[Select, ...]" = ()
-
-
-@dataclass(frozen=True)
-class View:
-    """A whole ViewDefinition."""
-
-    name: str
-    resource: str
-    selects: tuple[Select, ...]
-    where: tuple[Path, ...] = ()
-    constants: Mapping[str, Constant] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
 
 
 def parse_view(view: Mapping[str, Any] | str | bytes) -> View:
@@ -209,7 +109,7 @@ class _Reader:
         `_name` holds the extensions of a primitive `name` (json.html#primitive).
         """
         for key in item:
-            is_value = keys is _CONSTANT_KEYS and key.startswith("value")  # judged by itself
+            is_value = keys is CONSTANT_KEYS and key.startswith("value")  # judged by itself
             if key.removeprefix("_") not in keys and not is_value:
                 near = difflib.get_close_matches(key, keys, 1)
                 hint = f"; {near[0]!r} is" if near else ""
@@ -237,7 +137,7 @@ class _Reader:
             self._warn("this is the URL of the type, its name is 'ViewDefinition'", "resourceType")
         elif kind != "ViewDefinition":
             self._note(f"resourceType is {kind!r}, not 'ViewDefinition'", "resourceType")
-        self._known(document, _VIEW_KEYS, "")
+        self._known(document, VIEW_KEYS, "")
         name = document.get("name")
         if name is not None and not self._is_name(name, "name"):
             self._note(f"{name!r} is not a name for a table: letters, digits, _", "name")
@@ -249,7 +149,7 @@ class _Reader:
         constants = self._constants()
         filters = tuple(
             path
-            for where, item in self._objects(document, "where", "", _WHERE_KEYS)
+            for where, item in self._objects(document, "where", "", WHERE_KEYS)
             for path in self._optional_path(item, "path", where, required=True)
         )
         if "select" not in document or document["select"] == []:
@@ -298,7 +198,7 @@ class _Reader:
 
     def _constants(self) -> dict[str, Constant]:
         constants: dict[str, Constant] = {}
-        for where, item in self._objects(self.document, "constant", "", _CONSTANT_KEYS):
+        for where, item in self._objects(self.document, "constant", "", CONSTANT_KEYS):
             name = item.get("name")
             if not isinstance(name, str) or not self._is_name(name, f"{where}.name"):
                 self._note(f"{name!r} is not a name for a constant: letters, digits, _", where)
@@ -351,7 +251,7 @@ class _Reader:
         return int(value) if kind == "integer" else float(value)
 
     def _selects(self, parent: Mapping[str, Any], key: str, where: str) -> tuple[Select, ...]:
-        items = self._objects(parent, key, where, _SELECT_KEYS)
+        items = self._objects(parent, key, where, SELECT_KEYS)
         return tuple(self._select(item, at) for at, item in items)
 
     def _select(self, item: Mapping[str, Any], where: str) -> Select:
@@ -369,7 +269,7 @@ class _Reader:
             where,
             tuple(
                 column
-                for at, definition in self._objects(item, "column", where, _COLUMN_KEYS)
+                for at, definition in self._objects(item, "column", where, COLUMN_KEYS)
                 for column in self._column(definition, at)
             ),
             for_each[0] if for_each else None,
@@ -428,7 +328,7 @@ class _Reader:
 
     def _sql_type(self, item: Mapping[str, Any], where: str) -> str | None:
         """The `ansi/type` tag (ViewDefinition, 'Type Hinting with Tags')."""
-        for _, tag in self._objects(item, "tag", where, _TAG_KEYS):
+        for _, tag in self._objects(item, "tag", where, TAG_KEYS):
             if tag.get("name") == "ansi/type" and isinstance(tag.get("value"), str):
                 return str(tag["value"])
         return None

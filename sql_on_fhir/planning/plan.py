@@ -9,26 +9,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sql_on_fhir import definitions, fhirpath
+from sql_on_fhir import definitions
 from sql_on_fhir.errors import FhirPathError, SqlOnFhirError, ViewDefinitionError
-from sql_on_fhir.functions import PathPlanner, Scope
-from sql_on_fhir.logical import (
-    Cell,
+from sql_on_fhir.ir.expressions import (
     Constant,
     Expr,
     IndexOf,
-    Iterate,
-    IterateRows,
     Nothing,
-    Plan,
     Present,
     Repeat,
     RowCell,
-    Rows,
-    Shape,
     Variable,
 )
-from sql_on_fhir.view import ColumnDefinition, Path, Select, View, collect
+from sql_on_fhir.ir.rows import Cell, Iterate, IterateRows, Plan, Rows
+from sql_on_fhir.ir.shape import Shape
+from sql_on_fhir.parsing import fhirpath
+from sql_on_fhir.parsing.tree import ColumnDefinition, Path, Select, View
+from sql_on_fhir.parsing.view import collect
+from sql_on_fhir.planning.paths import PathPlanner
+from sql_on_fhir.planning.scope import Scope
 
 
 def plan(view: Mapping[str, Any] | str | bytes | View) -> Plan:
@@ -74,7 +73,7 @@ class _ViewPlanner:
         self.seen: set[str] = set()
         shape = Shape()
         shape.read("resourceType", many=False, leaf="text")
-        self.resource = Variable(view.resource, False, "resource", True, shape=shape)
+        self.resource = Variable(view.resource, "resource", True, shape)
         self.paths = PathPlanner(view, self.resource, self._new_name, self.warnings)
 
     def _new_name(self, stem: str) -> str:
@@ -82,7 +81,7 @@ class _ViewPlanner:
         return f"{stem}{self.names}"
 
     def plan(self) -> Plan:
-        zero = Constant("integer", False, "0")
+        zero = Constant("integer", "0")
         scope = _Blankable(Scope(self.resource, None, self.resource, zero), None, False)
         filters = [self._filter(path, scope.scope) for path in self.view.where]
         steps: list[Iterate | IterateRows] = []
@@ -98,6 +97,7 @@ class _ViewPlanner:
             steps,
             cells,
             self.warnings,
+            frozenset(self.paths.indexed),
         )
 
     def _check_names(self, cells: list[Cell]) -> None:
@@ -117,7 +117,7 @@ class _ViewPlanner:
             return self.paths.plan(path.tree, path.text, scope, type_)
         except FhirPathError as error:
             self.problems.append(error.located(self.view.name, path.where))
-            return Nothing("string", False)
+            return Nothing("string")
 
     def _filter(self, path: Path, scope: Scope) -> Expr:
         """ViewDefinition.where: the path must give a boolean."""
@@ -135,14 +135,14 @@ class _ViewPlanner:
             over = self._path(select.for_each, at.scope)
         else:
             return None
-        item = Variable(over.type, False, self._new_name("item"), not at.in_rows, shape=over.shape)
+        item = Variable(over.type, self._new_name("item"), not at.in_rows, over.shape)
         return Iterate(item, over, select.keep_empty, at.blank)
 
     def _inside(self, iterate: Iterate | None, at: _Blankable) -> _Blankable:
         if iterate is None:
             return at
         item = iterate.item
-        scope = Scope(item, None, item, IndexOf("integer", False, item))
+        scope = Scope(item, None, item, IndexOf(item))
         blank = item if iterate.keep_empty or at.blank else None
         return _Blankable(scope, blank, at.in_rows, iterate.keep_empty)
 
@@ -161,7 +161,7 @@ class _ViewPlanner:
                     path.where,
                 )
                 return Nothing("string", True)
-        node = Variable(type_, False, self._new_name("node"), shape=Shape())
+        node = Variable(type_, self._new_name("node"), shape=Shape())
         inner = Scope(node, None, node, scope.row_index)
         then = [self._path(path, inner) for path in select.repeat]
         for expr in (*first, *then):
@@ -173,7 +173,7 @@ class _ViewPlanner:
                 self._note(f"repeat needs elements: {path.text!r} goes down to none", path.where)
         elements = tuple(sorted({name for names in keys.values() for name in names}))
         seeds, children = self.paths.combine(first), self.paths.combine(then)
-        return Repeat(type_, True, seeds, node, children, elements, shape=Shape())
+        return Repeat(type_, seeds, node, children, elements, Shape())
 
     def _steps(
         self, select: Select, at: _Blankable, steps: list[Iterate | IterateRows]
@@ -195,13 +195,13 @@ class _ViewPlanner:
         branches = self._branches(select, _Blankable(at.scope, at.blank, True, at.keeps_empty))
         if not branches:
             return []
-        item = Variable("row", False, self._new_name("row"), True)
+        item = Variable("row", self._new_name("row"), True)
         steps.append(IterateRows(item, branches, at.blank))
         return [
             Cell(
                 cell.definition,
                 cell.type,
-                RowCell(cell.type, cell.definition.collection, item, cell.definition.name),
+                RowCell(cell.type, item, cell.definition.name, cell.definition.collection),
             )
             for cell in branches[0].all_cells()
         ]
@@ -279,7 +279,7 @@ class _ViewPlanner:
         # %rowIndex is 0, not null, in the blank row of its own forEachOrNull.
         zero = at.keeps_empty and isinstance(value, IndexOf)
         if at.blank is not None and not at.in_rows and not zero:
-            value = Present(value.type, value.many, at.blank, value, shape=value.shape)
+            value = Present(at.blank, value)
         return Cell(column, type_, value, zero)
 
     def _type_of(self, column: ColumnDefinition, value: Expr) -> str:

@@ -1,0 +1,1 @@
+"""The logical plan of a view: typed expressions and row steps, without a word of SQL."""

@@ -1,0 +1,1 @@
+"""Text -> syntax trees: ViewDefinitions and the FHIRPath in them, with every structural rule."""

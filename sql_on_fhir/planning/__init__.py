@@ -1,0 +1,1 @@
+"""Syntax tree of a view -> logical plan: every path gets its FHIR type and cardinality."""
