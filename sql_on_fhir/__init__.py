@@ -3,9 +3,10 @@
     from sql_on_fhir import run_view
     print(run_view(view, ["patients.ndjson"]))
 
-The parts, in the order in which a view passes through them: view.py and fhirpath.py read it,
-plan.py and functions.py give it types (logical.py), duckdb_sql.py and boundaries.py write it
-as SQL, run.py runs it over files. The package knows nothing of the project around it.
+The rooms, in the order in which a view passes through them: `parsing` reads it, `planning` gives it
+types (the tree is in `ir`), `sql` writes that as SQL in the words of a dialect (`duckdb`), `run.py` runs
+it over files. `elements.py` and `shapes.py` say what views read. The package knows nothing of the
+project around it.
 """
 
 from sql_on_fhir.compile import Column, CompiledView, Problem, check_view, compile_view

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sql_on_fhir.duckdb import DuckDb
 from sql_on_fhir.errors import FhirPathError, SqlOnFhirError, ViewDefinitionError
 from sql_on_fhir.parsing.tree import View
 from sql_on_fhir.parsing.view import collect
 from sql_on_fhir.planning.plan import plan, problems_of
-from sql_on_fhir.sql import expressions as duckdb_sql
+from sql_on_fhir.sql.statement import Source
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def compile_view(
         Column(
             cell.definition.name,
             cell.type,
-            duckdb_sql.column_type(cell).upper(),
+            DuckDb.column_type(cell).upper(),
             cell.definition.collection,
             cell.definition.description,
         )
@@ -81,12 +82,12 @@ def compile_view(
             raise ViewDefinitionError(
                 f"the column {name!r} is also carried through from the source", view=planned.view
             )
-    read = duckdb_sql.Source(source, resource_column, tuple(passthrough), assume_type)
+    read = Source(source, resource_column, tuple(passthrough), assume_type)
     return CompiledView(
         planned.view,
         planned.resource_type,
         columns,
-        duckdb_sql.write(planned, read),
+        DuckDb(planned).statement(read),
         tuple(planned.warnings),
     )
 

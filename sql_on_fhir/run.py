@@ -12,7 +12,7 @@ import pyarrow as pa
 from sql_on_fhir.compile import CompiledView, compile_view
 from sql_on_fhir.errors import CardinalityError, SourceError
 from sql_on_fhir.sources import SCHEMA, Place, batches
-from sql_on_fhir.sql.expressions import CARDINALITY
+from sql_on_fhir.sql.dialect import CARDINALITY
 
 
 def run_view(

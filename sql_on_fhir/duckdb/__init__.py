@@ -1,1 +1,5 @@
-"""DuckDB."""
+"""DuckDB: the dialect that the views run in."""
+
+from sql_on_fhir.duckdb.dialect import DuckDb
+
+__all__ = ["DuckDb"]

@@ -13,11 +13,6 @@ _ZONE = r"(Z|[+-]\d\d:\d\d)$"
 _CUTS = {4: 4, 6: 7, 8: 10}
 
 
-def quoted(text: str) -> str:
-    """A SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def sort_key(text: str, kind: str) -> str:
     """A date, dateTime or time constant as sort_key_sql gives a value: same length, same order."""
     if kind == "time":

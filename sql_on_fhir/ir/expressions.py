@@ -2,7 +2,7 @@
 integer, a filter has the type of what it filters. Only what differs from one to the next is given.
 
 An expression has a FHIR type, may have many values or at most one, and, where it is complex, a
-`Shape`: the parts of it that the view reads.
+`Shape`: the parts of it that the view reads. (One long page, so that all kinds are seen together.)
 """
 
 from collections.abc import Sequence

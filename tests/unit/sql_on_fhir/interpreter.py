@@ -401,7 +401,7 @@ def _arithmetic(operator: str, one: Item, other: Item) -> Items:
 def _distinct(items: Items) -> Items:
     kept: Items = []
     for item in items:
-        if not any(item.value == other.value for other in kept):
+        if not any(equal([item], [other]) for other in kept):
             kept.append(item)
     return kept
 

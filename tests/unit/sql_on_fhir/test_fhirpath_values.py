@@ -244,6 +244,23 @@ PATIENT_VALUES: list[tuple[str, list[Any]]] = [
     ("(1 | 2).subsetOf({})", [False]),
     ("(1 | 2).supersetOf({})", [True]),
     ("1 in ('a' | 'b')", [False]),
+    # sets compare dates as `=` does: by instant, and only where the precision is the same
+    ("@2020-01-01T07:00:00-05:00 in (@2020-01-01T12:00:00Z | @2021-01-01T00:00:00Z)", [True]),
+    ("(@2020-01-01T12:00:00Z | @2021-01-01T00:00:00Z) contains @2020-01-01T12:00Z", [False]),
+    ("(@2020-01 | @2020-02) contains @2020-01-05", [False]),
+    ("@T10:00:00 in (@T10:00:00.000 | @T11:00:00)", [True]),
+    (
+        "birthDate.extension('http://x/time').value.ofType(dateTime)"
+        ".exclude(@1974-12-25T19:35:45Z)",
+        [],
+    ),
+    (
+        "(@2020-01-01T12:00:00Z | @2020-01-02T00:00:00Z).intersect(@2020-01-01T13:00:00+01:00)",
+        ["2020-01-01T12:00:00Z"],
+    ),
+    ("(@2020-01 | @2020-01-01).exclude(@2020-01)", ["2020-01-01"]),
+    ("(@2020-01-01T12:00:00Z).subsetOf(@2020-01-01T07:00:00-05:00)", [True]),
+    ("(@2020-01-01T12:00:00Z | @2020-01-01T07:00:00-05:00).count()", [1]),
     ("active.hasValue()", [True]),
     ("name.given.hasValue()", [False]),
     ("name.family.hasValue()", [True]),
