@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ FROM_FILES = {
     "AWS_ACCESS_KEY_ID": "DAGSTER_STORE_ACCESS_KEY_FILE",
     "AWS_SECRET_ACCESS_KEY": "DAGSTER_STORE_SECRET_KEY_FILE",
 }
-SERVICE = Path(os.environ.get("SERVICE_FILE", "/tmp/service"))  # noqa: S108 (the container's own)
+SERVICE = Path(tempfile.gettempdir()) / "service"
 LOOK_SECONDS = 1.0
 #: Shorter than the time that Docker leaves a container to end.
 STOP_SECONDS = 20.0

@@ -104,7 +104,7 @@ def test_every_container_is_an_ordinary_user_without_rights(compose: dict[str, A
         assert "no-new-privileges:true" in service["security_opt"], name
         assert not service.get("cap_add"), name
         assert not service.get("privileged"), name
-        assert service["read_only"] is True, name
+        assert service.get("read_only", False) is (name != "secrets"), name
         assert service["init"] is True, name
         assert service["pids_limit"], name
 
@@ -193,11 +193,20 @@ def test_no_secret_is_in_an_environment(compose: dict[str, Any]) -> None:
         for variable, value in service.get("environment", {}).items():
             if variable.endswith("_FILE"):
                 assert str(value).startswith(("/run/", "/secrets/")), (name, variable)
-            elif name == "secrets":
-                assert variable in names and not value, variable
             else:
                 assert variable not in names, (name, variable)
                 assert not re.search("PASSWORD|SECRET|_KEY$", variable), (name, variable)
+
+
+def test_what_env_says_of_secrets_is_a_file_of_the_job_that_keeps_them(
+    compose: dict[str, Any],
+) -> None:
+    lines = compose["configs"]["given"]["content"].splitlines()
+    assert [line.partition("=")[0] for line in lines] == [one.name for one in secrets.SECRETS]
+    readers = {name for name, service in compose["services"].items() if service.get("configs")}
+    assert readers == {"secrets"}
+    (file,) = compose["services"]["secrets"]["configs"]
+    assert file["target"] == compose["services"]["secrets"]["environment"]["GIVEN_VALUES"]
 
 
 def test_who_is_handed_a_secret_has_it_from_a_job_that_may_write_there(
@@ -307,6 +316,14 @@ def test_dockerfiles_install_by_hash_run_as_a_user_and_hold_no_address() -> None
         assert len(re.findall(r"^FROM ", text, re.MULTILINE)) == 2
         assert "http" not in re.sub(r"#.*", "", text)
         assert not re.search(r"PASSWORD|SECRET|TOKEN", text)
+
+
+def test_the_builder_is_given_every_folder_that_an_image_copies() -> None:
+    let_in = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    for path in (ROOT / "docker").rglob("Dockerfile"):
+        for sources in re.findall(r"^COPY (?!--)(.+) \S+$", path.read_text(), re.MULTILINE):
+            for source in sources.split():
+                assert {source, source.split("/")[0]} & let_in, f"{path}: {source}"
 
 
 def test_the_example_lists_every_variable_and_nothing_else() -> None:

@@ -68,7 +68,7 @@ class Container:
             env=os.environ
             | {
                 "DAGSTER_DB_PASSWORD_FILE": str(self.secrets / "dagster_db_password"),
-                "SERVICE_FILE": str(self.service_file),
+                "TMPDIR": str(folder),
             },
             stdout=subprocess.PIPE,
             text=True,
