@@ -18,6 +18,7 @@ import httpx
 from hub import operations, probes
 from hub.operations import Operations
 from hub.probes import Observation, Run
+from hub.reports import with_report
 from lakehouse import whole_file
 from lakehouse.settings import Settings
 
@@ -94,7 +95,10 @@ class Observer:
         ]
         self.picture = Picture(
             now,
-            [self._state(observation, now) for observation in observations],
+            [
+                self._state(with_report(one, self._settings.hub_reports, now), now)
+                for one in observations
+            ],
             runs,
             rows.result(),
         )

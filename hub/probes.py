@@ -172,5 +172,8 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, httpx.HTTPStatusError):
         return f"answers with status {error.response.status_code}"
     if isinstance(error, psycopg.OperationalError):
-        return "cannot be reached, or refuses the login"
+        # A connection that was never made has no SQLSTATE, only a text.
+        if "password authentication failed" in str(error):
+            return "refuses the hub's password"
+        return "cannot be reached"
     return type(error).__name__

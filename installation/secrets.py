@@ -1,8 +1,8 @@
 """The secrets of an installation: which there are, who may read each, and making them at random.
 
 The container stack keeps them in one volume with a folder for each audience; a service sees only
-its own folder. A value given in the environment (from ``.env``) goes before a random one, and a
-value once made stays. The no-Docker mode needs only a few, below ``<home>/secrets``.
+its own folder. A value given in ``.env`` goes before a random one, and a value once made stays. The
+no-Docker mode needs only a few, below ``<home>/secrets``.
 
     python -m installation.secrets generate FOLDER   # the stack's one-shot job
     python -m installation.secrets rotate NAME FOLDER  # a new random value for one of them
@@ -170,6 +170,25 @@ def rotate(name: str, folder: Path, environ: Mapping[str, str]) -> None:
     _spread(secret, secret.make(), folder)
 
 
+def given(environ: Mapping[str, str]) -> dict[str, str]:
+    """What ``.env`` says of secrets, from the file that GIVEN_VALUES names: a line ``NAME=value`` for each.
+
+    A container's environment is shown to whoever may inspect it, so the container stack hands the
+    values over in a file. Raises :class:`ConfigurationError` where a line is none of a secret.
+    """
+    names = {secret.name for secret in SECRETS}
+    values = {}
+    for line in Path(environ["GIVEN_VALUES"]).read_text(encoding="utf-8").splitlines():
+        name, _, value = line.partition("=")
+        if name not in names:
+            raise ConfigurationError(
+                "A secret in .env has more than one line.",
+                hint="Write each on one line, without a line break inside its quotes.",
+            )
+        values[name] = value
+    return values
+
+
 def _spread(secret: Secret, value: str, folder: Path) -> None:
     """Write a secret where it is kept and where each audience reads it."""
     kept = _file_text(folder / KEEPER / secret.file_name)
@@ -322,12 +341,12 @@ def _file_text(path: Path) -> str | None:
 def main(arguments: Sequence[str]) -> int:
     match list(arguments):
         case ["generate", folder]:
-            origins = generate(Path(folder), os.environ)
+            origins = generate(Path(folder), given(os.environ))
             for origin in ("environment", "kept", "made"):
                 count = sum(1 for value in origins.values() if value == origin)
                 sys.stdout.write(f"secrets: {count} {origin}\n")
         case ["rotate", name, folder]:
-            rotate(name, Path(folder), os.environ)
+            rotate(name, Path(folder), given(os.environ))
             sys.stdout.write(f"secrets: {name} is new\n")
         case ["env", *rest]:
             path = Path(rest[0] if rest else ".env")

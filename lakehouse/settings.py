@@ -128,6 +128,9 @@ class Settings(BaseSettings):
     webhook_url: SecretStr | None = Field(
         default=None, description="Receives failures and blocked publishes as JSON."
     )
+    backup_keys: str = Field(
+        default="", description="Public keys of age, comma separated, to which backups are sealed."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     dagster_port: int = 3000
@@ -140,6 +143,9 @@ class Settings(BaseSettings):
     )
     hub_services: str | None = Field(
         default=None, description="Where the hub finds services: name=url, comma separated."
+    )
+    hub_reports: Path | None = Field(
+        default=None, description="Folder in which the containers' health checks leave word."
     )
     hub_links: str | None = Field(
         default=None, description="Links the hub shows where a proxy is in front: name=url, …"

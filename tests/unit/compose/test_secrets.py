@@ -107,6 +107,20 @@ def test_a_secret_that_env_names_is_changed_there(tmp_path: Path) -> None:
         secrets.rotate("PRIVACY_KEY", tmp_path, {"PRIVACY_KEY": "chosen-by-hand"})
 
 
+def test_values_of_env_come_in_a_file_and_stay_as_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "given"
+    path.write_text('PRIVACY_KEY=\nPROXY_PASSWORD=a=b "c" #d\n')
+    found = secrets.given({"GIVEN_VALUES": str(path)})
+    assert found == {"PRIVACY_KEY": "", "PROXY_PASSWORD": 'a=b "c" #d'}
+
+
+def test_a_secret_of_two_lines_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "given"
+    path.write_text("PROXY_PASSWORD=first\nsecond\n")
+    with pytest.raises(ConfigurationError, match="more than one line"):
+        secrets.given({"GIVEN_VALUES": str(path)})
+
+
 def test_a_secret_is_read_from_the_variable_or_from_its_file(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_text("from-a-file\n")
