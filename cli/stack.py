@@ -1,12 +1,14 @@
-"""Commands for whoever keeps the installation: ``credentials``, ``backup``, ``restore``."""
+"""Commands for whoever keeps the installation: ``credentials``, ``backup``, ``backup-key``, ``restore``."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, cast
 
 import typer
 
@@ -19,7 +21,7 @@ _CONSOLE_PORT = 9001
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (credentials, backup, restore):
+    for command in (credentials, backup, backup_key, restore):
         app.command(rich_help_panel=_PANEL)(command)
 
 
@@ -65,21 +67,47 @@ def credentials(
 def backup(
     target: Annotated[str, typer.Argument(help="The file to write; - is standard output.")],
 ) -> None:
-    """Everything into one file, while the platform runs: databases, catalog, objects."""
+    """Everything into one file, while the platform runs: databases, catalog, objects.
+
+    The file is for its owner's eyes alone, and sealed to the keys that BACKUP_KEYS names.
+    """
     from installation import backup as archive
+    from installation import sealing
     from installation.platform import open_platform
 
     platform = open_platform()
-    with _output(target) as stream, progress_lines(quiet=target == "-"):
+    keys = sealing.public_keys(platform.settings.backup_keys)
+    with (
+        _output(target) as file,
+        sealing.sealed(file, keys) if keys else nullcontext(file) as stream,
+        progress_lines(quiet=target == "-"),
+    ):
         report = archive.backup(platform.settings, platform.store, stream)
     errors_console.print(
         f"{len(report.databases)} databases and {report.objects:,} objects "
-        f"({report.object_bytes / 1e6:,.1f} MB). Secrets are not in it: keep PRIVACY_KEY apart."
+        f"({report.object_bytes / 1e6:,.1f} MB), {'sealed' if keys else 'not sealed'}."
+        " Secrets are not in it: keep PRIVACY_KEY apart."
+    )
+
+
+def backup_key() -> None:
+    """A new pair of keys for backups, as `age-keygen` writes it: the public half goes into BACKUP_KEYS."""
+    from installation import sealing
+
+    pair = sealing.new_key()
+    standard_console.print(f"# public key: {pair.public}", soft_wrap=True, markup=False)
+    standard_console.print(pair.secret, soft_wrap=True, markup=False)
+    errors_console.print(
+        f"BACKUP_KEYS={pair.public} in .env seals backups. Keep the secret key away from this"
+        " machine: without it no sealed backup can be opened."
     )
 
 
 def restore(
     source: Annotated[str, typer.Argument(help="The file to read; - is standard input.")],
+    key: Annotated[
+        Path | None, typer.Option(help="File with the secret key, where the backup is sealed.")
+    ] = None,
 ) -> None:
     """A backup into an empty installation; every count is compared afterwards."""
     from cli import worker
@@ -89,8 +117,7 @@ def restore(
 
     platform = open_platform()
     worker.stop(platform.settings)  # it holds databases open that are made anew
-    stream: IO[bytes] = sys.stdin.buffer if source == "-" else Path(source).open("rb")  # noqa: SIM115
-    with stream, progress_lines():
+    with _input(source, key) as stream, progress_lines():
         report = archive.restore(platform.settings, platform.store, stream)
     # Databases are dumped one after the other: readers may see a publish that the record lacks.
     reconcile(platform.settings, platform.engine, actor="lakehouse restore")
@@ -102,15 +129,37 @@ def restore(
 
 
 @contextmanager
+def _input(source: str, key: Path | None) -> Iterator[IO[bytes]]:
+    """The backup to read, opened with the secret key in the file ``key`` where it is sealed."""
+    from installation import sealing
+
+    with sys.stdin.buffer if source == "-" else Path(source).open("rb") as file:
+        buffered = cast("BufferedReader", file)
+        if not sealing.is_sealed(buffered):
+            yield file
+            return
+        if key is None:
+            raise ConfigurationError(
+                "The backup is sealed.", hint="Name the file with its secret key: --key FILE."
+            )
+        with sealing.opened(file, key) as content:
+            yield content
+
+
+@contextmanager
 def _output(target: str) -> Iterator[IO[bytes]]:
-    """The stream to write to; a file appears under its name only when it is complete."""
+    """The stream to write to; a file appears under its name only when it is complete.
+
+    It holds what the platform holds, so nobody but its owner may read it.
+    """
     if target == "-":
         yield sys.stdout.buffer
         return
     path = Path(target)
     unfinished = path.with_name(path.name + ".unfinished")
     try:
-        stream = unfinished.open("wb")
+        unfinished.unlink(missing_ok=True)
+        stream = os.fdopen(os.open(unfinished, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "wb")
     except OSError as error:
         raise StorageError(
             f"{target} cannot be written ({error.strerror}).",

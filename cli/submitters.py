@@ -91,10 +91,10 @@ def remove(name: Name) -> None:
     submitters.checked_name(name)
     platform = open_platform()
     admin = _administration(platform.settings)
-    register.remove(platform.engine, name, actor=actor())
-    if admin is not None:
+    if admin is not None:  # first: what is noted as removed has no key any more
         submitters.remove_user(admin, name)
         submitters.forget(secrets.logins_folder(platform.settings.home), name)
+    register.remove(platform.engine, name, actor=actor())
     console.print(f"Submitter {name} may not drop files any more.")
 
 

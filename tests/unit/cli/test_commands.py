@@ -13,7 +13,18 @@ from cli.pipeline import _next_steps
 from lakehouse.settings import Settings
 
 #: Write documents, archives or services, or show one story: nothing for a machine to read.
-WITHOUT_JSON = {"demo", "up", "down", "init", "docs", "backup", "restore", "walkthrough", "review"}
+WITHOUT_JSON = {
+    "demo",
+    "up",
+    "down",
+    "init",
+    "docs",
+    "backup",
+    "backup-key",
+    "restore",
+    "walkthrough",
+    "review",
+}
 
 
 def test_each_command_that_says_something_says_it_to_machines_too() -> None:
