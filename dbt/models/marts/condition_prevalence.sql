@@ -12,7 +12,8 @@ per_patient as (
         {{ published_code('code', 'display') }} as published_code,
         case when code is not null then code_system end as code_system,
         patient_id,
-        bool_or(not {{ is_over() }}) as is_active
+        bool_or(not {{ is_over() }}) as is_active,
+        min({{ condition_kind('code', 'code_system', 'categories', 'codings') }}) as kind
     from {{ counted('condition') }}
     where code is not null or display is not null
     group by 1, 2, 3
@@ -24,6 +25,8 @@ counted as (
         per_patient.code_system,
         profile.sex,
         profile.age_group,
+        -- One kind for a code, whoever sent it.
+        min(min(per_patient.kind)) over (partition by per_patient.published_code, per_patient.code_system) as kind,
         count(*) as patient_count,
         count(*) filter (per_patient.is_active) as active_patient_count
     from per_patient
@@ -35,6 +38,7 @@ select
     counted.code,
     {{ stated('counted.code_system') }} as code_system,
     coalesce(named.display, counted.code) as condition,
+    counted.kind[3:] as kind,
     counted.sex,
     counted.age_group,
     {{ shown('counted.patient_count', 'counted.patient_count') }} as patient_count,

@@ -15,6 +15,7 @@ select
     summary.encounter_date,
     date_trunc('month', summary.encounter_date)::date as encounter_month,
     year(summary.encounter_date)::integer as encounter_year,
+    (datesub('month', summary.encounter_date, max(summary.encounter_date) over ()) // 12)::integer as years_back,
     case when not profile.is_rare then summary.capped_age end as age_at_encounter,
     case when not profile.is_rare then {{ age_group('summary.capped_age') }} else 'unknown' end as age_group,
     case when not profile.is_rare then profile.sex else 'unknown' end as sex,
