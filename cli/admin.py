@@ -1,4 +1,4 @@
-"""Commands for whoever runs the platform: ``init``, ``audit``, ``maintain``, ``docs``."""
+"""Commands for whoever runs the platform: ``init``, ``audit``, ``maintain``, ``docs``, ``generate``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PANEL = "Administration"
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (init, audit, maintain, docs):
+    for command in (init, audit, maintain, docs, generate):
         app.command(rich_help_panel=_PANEL)(command)
 
 
@@ -136,6 +136,33 @@ def docs(
         raise typer.Exit(1)
     if not changed:
         console.print("All generated documents are current.")
+
+
+def generate(
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say which generated files are not current.")
+    ] = False,
+) -> None:
+    """Write every generated file of the repository, after a change of what it is made from.
+
+    From the sources' declarations dbt's sources.yml; from the ViewDefinitions, code lists and units
+    staging models and macros; from all YAML the data dictionary and the corpus contract.
+    """
+    from ingestion.bronze_yaml import write_sources
+    from transformation.documents import write_documents
+    from transformation.views import compile_views
+
+    changed = [
+        *write_sources(check=check),
+        *compile_views(check=check),
+        *write_documents(check=check),
+    ]
+    for path in changed:
+        console.print(f"   {'differs' if check else 'written'}: {path}", soft_wrap=True)
+    if check and changed:
+        raise typer.Exit(1)
+    if not changed:
+        console.print("All generated files are current.")
 
 
 def _write_site() -> None:

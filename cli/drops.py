@@ -117,7 +117,7 @@ def quarantine(
     """What was not taken: reason, place and what to do about it."""
     from sqlalchemy.orm import Session
 
-    from ingestion.advice import next_step
+    from ingestion.reasons import meaning, next_step
     from installation.platform import open_platform
     from lakehouse.metadata import submissions
     from lakehouse.metadata.status import quarantined
@@ -132,7 +132,16 @@ def quarantine(
         for item in quarantined(engine, submission_id=submission, limit=limit)
     ]
     if as_json:
-        print_json([{**asdict(item), "next_step": next_step(item.reason)} for item in items])
+        print_json(
+            [
+                {
+                    **asdict(item),
+                    "meaning": meaning(item.reason),
+                    "next_step": next_step(item.reason),
+                }
+                for item in items
+            ]
+        )
         return
     if not items:
         console.print("Nothing is in quarantine.")
@@ -141,7 +150,7 @@ def quarantine(
     for submission_id, its in groupby(sorted(items, key=by_reason), key=by_submission):
         console.print(f"[bold]{submission_id}[/]")
         for (_, reason), same in groupby(its, key=by_reason):
-            console.print(f"\n [yellow]{reason}[/]")
+            console.print(f"\n [yellow]{reason}[/]: {meaning(reason)}")
             console.print(Padding(f"→ {next_step(reason)}", (0, 0, 0, 3)))
             for item in same:
                 place = f", {item.position}" if item.position else ""

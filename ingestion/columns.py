@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -79,6 +80,13 @@ def repeated_time(value: datetime, count: int) -> pa.Array:
     micros = (value - _EPOCH) // timedelta(microseconds=1)
     data = pa.py_buffer(np.full(count, micros, dtype=np.int64))
     return pa.Array.from_buffers(pa.timestamp("us", tz="UTC"), count, [None, data])
+
+
+def finite(numbers: pa.Array) -> pa.Array:
+    """The numbers, with null where one is NaN or infinite; the same array where none is."""
+    if not len(numbers) or pc.all(pc.is_finite(numbers), min_count=0).as_py():
+        return numbers
+    return pc.if_else(pc.is_finite(numbers), numbers, pa.nulls(len(numbers), numbers.type))
 
 
 def _offsets(lengths: Sequence[int], type_: type[np.signedinteger]) -> pa.Buffer:

@@ -35,8 +35,8 @@ from ingestion.sources import (
     Rejected,
     StagedFile,
     bronze_tables,
-    registry,
 )
+from ingestion.tables import sql_type
 from lakehouse import lake, progress
 from lakehouse.errors import LandingError
 from lakehouse.metadata import audit, models, submissions
@@ -53,17 +53,6 @@ _ROWS_AT_ONCE: Final = 5_000
 _LARGE_ROW_GROUP: Final = 8192
 #: dlt keeps its active pipeline in the process.
 _one_pipeline = threading.Lock()
-
-_SQL_TYPES: Final = {
-    pa.string(): "varchar",
-    pa.large_string(): "varchar",
-    pa.bool_(): "boolean",
-    pa.int32(): "integer",
-    pa.int64(): "bigint",
-    pa.float64(): "double",
-    pa.date32(): "date",
-    pa.timestamp("us", tz="UTC"): "timestamp with time zone",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,12 +234,22 @@ def _staged_files(engine: Engine, submission_id: str) -> list[StagedFile]:
                 f"Submission {submission_id} is {submission.state} and cannot be landed.",
                 hint="`lakehouse status` shows where each submission stands.",
             )
+        submitter = session.get(models.Submitter, submission.submitter)
         rows = session.execute(
-            select(file.path, file.raw_key, file.size, file.file_type)
+            select(
+                file.path,
+                file.raw_key,
+                file.size,
+                file.file_type,
+                file.layout,
+                file.layout_version,
+            )
             .where(file.submission_id == submission_id, file.outcome.in_(_LANDABLE))
             .order_by(file.path)
         ).all()
-    return [StagedFile(*row) for row in rows]
+        locale = submitter.locale if submitter else None
+        time_zone = submitter.time_zone if submitter else None
+    return [StagedFile(*row._tuple(), locale, time_zone) for row in rows]
 
 
 # Parquet to the store, by dlt -----------------------------------------------------------------
@@ -384,10 +383,8 @@ def _remove_orphans(
 
 def ensure_tables(settings: Settings, connection: duckdb.DuckDBPyConnection) -> None:
     """Make the Bronze tables of every source where they are missing; safe in parallel."""
-    schemas = bronze_tables()
-    sorted_by = {
-        table: keys for one in registry().values() for table, keys in one.sorted_by.items()
-    }
+    declared = bronze_tables()
+    schemas = {name: table.bronze_schema for name, table in declared.items()}
     there = _tables(connection)
     _add_columns(settings, connection, {table: schemas[table] for table in schemas.keys() & there})
     missing = sorted(schemas.keys() - there)
@@ -396,9 +393,9 @@ def ensure_tables(settings: Settings, connection: duckdb.DuckDBPyConnection) -> 
 
     def create(connection: duckdb.DuckDBPyConnection) -> None:
         for table in missing:
-            columns = ", ".join(f'"{one.name}" {_sql_type(one.type)}' for one in schemas[table])
+            columns = ", ".join(f'"{one.name}" {sql_type(one.type)}' for one in schemas[table])
             connection.execute(f"create table if not exists {_named(table)} ({columns})")
-            if keys := sorted_by.get(table):
+            if keys := declared[table].sorted_by:
                 connection.execute(f"alter table {_named(table)} set sorted by ({', '.join(keys)})")
 
     def keep_row_groups_small(connection: duckdb.DuckDBPyConnection) -> None:
@@ -443,7 +440,7 @@ def _add_columns(
             for column in columns:
                 connection.execute(
                     f'alter table {_named(table)} add column if not exists "{column.name}" '
-                    f"{_sql_type(column.type)}"
+                    f"{sql_type(column.type)}"
                 )
 
     # In a transaction of its own: rows written in the same one would not be found by the new column.
@@ -470,12 +467,6 @@ def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
 
 def _named(table: str) -> str:
     return f'{lake.LAKE}.{SCHEMA}."{table}"'
-
-
-def _sql_type(type_: pa.DataType) -> str:
-    if pa.types.is_list(type_):
-        return f"{_sql_type(type_.value_type)}[]"
-    return _SQL_TYPES[type_]
 
 
 def _register(

@@ -21,18 +21,19 @@ from typing import Final
 
 import pyarrow as pa
 
-from ingestion import columns
+from ingestion import columns, tables
 from ingestion.parquet_parts import Part, PartWriter
+from ingestion.reasons import Reason
 from ingestion.sources import (
     Batch,
     FileRead,
-    Reason,
     Rejected,
     Source,
     StagedFile,
-    bronze_schema,
+    bronze_tables,
     registry,
 )
+from ingestion.tables import BronzeTable
 from lakehouse.errors import LakehouseError, LandingError
 from lakehouse.privacy import log_at
 from lakehouse.settings import Settings
@@ -104,7 +105,8 @@ def read_share(store: ObjectStore, share: Share) -> Reading:
         for source, files in by_source.values():
             for event in source.read(store, files):
                 if isinstance(event, Batch):
-                    writer.write(event.table, with_provenance(event.rows, share))
+                    table = bronze_tables()[event.table]
+                    writer.write(table.name, with_provenance(checked(event.rows, table), share))
                 elif isinstance(event, Rejected):
                     reading.rejected.append(event)
                 else:
@@ -113,13 +115,38 @@ def read_share(store: ObjectStore, share: Share) -> Reading:
     return reading
 
 
+def checked(rows: pa.RecordBatch, table: BronzeTable) -> pa.RecordBatch:
+    """The rows, where they are as their table is declared: its columns, no record without its key.
+
+    What is no finite number becomes null: the lake's reader prunes files by their least and greatest
+    values, among which NaN has no place. Raises :class:`LandingError`, as only a wrong source can.
+    """
+    if not rows.schema.equals(table.schema):
+        raise LandingError(
+            f"A source gives other columns for {table.name} than it declares.",
+            hint="This is an error of a source, not of the data; nothing was landed.",
+        )
+    for name in table.key:
+        if rows.column(name).null_count:
+            raise LandingError(
+                f"A source gives rows of {table.name} without {name}, which is part of their key.",
+                hint="It has to reject them; nothing was landed.",
+            )
+    for place, column in enumerate(rows.schema):
+        if pa.types.is_floating(column.type):
+            finite = columns.finite(rows.column(place))
+            if finite is not rows.column(place):
+                rows = rows.set_column(place, column, finite)
+    return rows
+
+
 def with_provenance(rows: pa.RecordBatch, share: Share) -> pa.RecordBatch:
     """The rows with the columns that are the same for a whole landing."""
     added = {
         "submission_id": columns.repeated_text(share.submission_id, rows.num_rows),
         "ingested_at": columns.repeated_time(share.ingested_at, rows.num_rows),
     }
-    schema = bronze_schema(rows.schema)
+    schema = tables.with_provenance(rows.schema)
     arrays = [added[name] if name in added else rows.column(name) for name in schema.names]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 

@@ -1,7 +1,8 @@
 """What assets show in the Dagster UI: schemas, row counts and samples without identifiers.
 
-A sample shows the columns that the models' YAML allows by ``config: {meta: {sample: true}}``: codes,
-flags and counts. Displays and units may be a clinician's own words, and stay hidden like every new column.
+A sample shows the columns that the models' YAML (of Bronze, the source's declaration) allows by
+``config: {meta: {sample: true}}``: codes, flags and counts. Displays and units may be a clinician's own
+words, and stay hidden like every new column.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -9,14 +10,33 @@ from typing import Any
 
 import dagster as dg
 import duckdb
-import pyarrow as pa
+
+from ingestion.tables import BronzeTable, sql_type
+from lakehouse import lake
 
 _SAMPLE_ROWS = 5
 
 
-def arrow_schema(schema: pa.Schema) -> dg.TableSchema:
-    """``schema`` as Dagster shows it."""
-    return dg.TableSchema(columns=[dg.TableColumn(field.name, str(field.type)) for field in schema])
+def column_schema(table: BronzeTable) -> dg.TableSchema:
+    """The columns of a Bronze table as Dagster shows them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(column.name, sql_type(column.type), description=column.description)
+            for column in table.documented
+        ]
+    )
+
+
+def landed_sample(
+    connection: duckdb.DuckDBPyConnection, table: BronzeTable, submission_id: str
+) -> dict[str, dg.MetadataValue[Any]]:
+    """A sample of the rows of one submission, of the columns that its source allows."""
+    shown = [column.name for column in table.columns if column.sample]
+    return _sample(
+        connection,
+        f'lake.bronze."{table.name}" where submission_id = {lake.literal(submission_id)}',
+        shown,
+    )
 
 
 def table_metadata(
@@ -34,11 +54,17 @@ def table_metadata(
         ),
     }
     shown = [row[0] for row in described if row[0] in sampled]
-    if shown:
-        names = ", ".join(f'"{name}"' for name in shown)
-        rows = connection.execute(f"select {names} from {relation} limit {_SAMPLE_ROWS}").fetchall()
-        metadata["sample"] = dg.MetadataValue.md(markdown_table(shown, rows))
-    return metadata
+    return metadata | _sample(connection, relation, shown)
+
+
+def _sample(
+    connection: duckdb.DuckDBPyConnection, relation: str, shown: Sequence[str]
+) -> dict[str, dg.MetadataValue[Any]]:
+    if not shown:
+        return {}
+    names = ", ".join(f'"{name}"' for name in shown)
+    rows = connection.execute(f"select {names} from {relation} limit {_SAMPLE_ROWS}").fetchall()
+    return {"sample": dg.MetadataValue.md(markdown_table(shown, rows))}
 
 
 _CARD = """

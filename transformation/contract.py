@@ -78,7 +78,7 @@ def contract_text() -> str:
     lines = [
         f"# Contract of gold.{TABLE}, version {version()}",
         "",
-        "Generated from `dbt/models/gold/_gold.yml` by `lakehouse docs`; do not edit.",
+        "Generated from `dbt/models/gold/_gold.yml` by `lakehouse generate`; do not edit.",
         f"The same for machines: [{SCHEMA_FILE.name}]({SCHEMA_FILE.name}).",
         "",
         documented.description,

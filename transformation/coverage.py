@@ -114,7 +114,7 @@ def _tables_of_views(project: Path) -> dict[str, str]:
     """View → the Silver table that is made from it."""
     return {
         match.group(1) or match.group(2): path.stem
-        for path in sorted((project / "models" / "silver").glob("*.sql"))
+        for path in sorted((project / "models" / "silver").rglob("*.sql"))
         for match in _STAGED.finditer(path.read_text(encoding="utf-8"))
     }
 

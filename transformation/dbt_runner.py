@@ -27,22 +27,13 @@ from typing import TYPE_CHECKING, Any
 from lakehouse import whole_file
 from lakehouse.errors import BuildError
 from lakehouse.settings import Settings, load_settings
+from transformation import fingerprints
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
 PROJECT = Path(__file__).resolve().parents[1] / "dbt"
 
-#: Files whose content decides what Silver's rows are: a change means a full rebuild of Silver.
-_SILVER_SOURCES = (
-    "macros/build/*.sql",
-    "macros/fhir/*.sql",
-    "macros/generated/*.sql",
-    "macros/materializations/*.sql",
-    "models/staging/*.sql",
-    "models/silver/*.sql",
-    "../transformation/attachment_text.py",
-)
 _PROJECT_SOURCES = ("macros/**/*.sql", "models/**/*", "tests/**/*.sql", "*.yml")
 
 #: dbt keeps one adapter, one connection pool and one set of flags per process.
@@ -160,19 +151,10 @@ def warm_up(home: Path) -> None:
 
 def project_fingerprint() -> str:
     """A hash of everything that dbt parses, and of dbt itself."""
-    return _fingerprint(_PROJECT_SOURCES)
-
-
-def silver_fingerprint() -> str:
-    """A hash of everything that decides what Silver's rows are."""
-    return _fingerprint(_SILVER_SOURCES)
-
-
-def _fingerprint(patterns: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
-    for package in ("dbt-core", "dbt-duckdb", "duckdb", "inscriptis", "lxml", "striprtf"):
+    for package in ("dbt-core", "dbt-duckdb"):
         digest.update(importlib.metadata.version(package).encode())
-    for path in sorted({path for pattern in patterns for path in PROJECT.glob(pattern)}):
+    for path in sorted({path for pattern in _PROJECT_SOURCES for path in PROJECT.glob(pattern)}):
         if path.is_file():
             digest.update(os.path.relpath(path, PROJECT).encode() + b"\0")
             digest.update(path.read_bytes() + b"\0")
@@ -189,6 +171,7 @@ def _invoke(
 ) -> DbtReport:
     started = time.monotonic()
     parsed = _parsed(settings.home)
+    models = json.dumps(fingerprints.of_tables(parsed))
     from dbt.adapters.duckdb import environments
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
@@ -208,7 +191,7 @@ def _invoke(
 
     runner = dbtRunner(manifest=parsed, callbacks=[watch])
     try:
-        with _environment(environment):
+        with _environment({**environment, "LAKEHOUSE_MODELS": models}):
             outcome = runner.invoke(
                 [
                     *("--quiet", "--log-level", "none", "--log-level-file", "none"),
@@ -283,8 +266,6 @@ def _prepared(settings: Settings) -> Iterator[dict[str, str]]:
             "DBT_LOG_PATH": str(target),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "DO_NOT_TRACK": "1",
-            "LAKEHOUSE_SILVER_MODELS": silver_fingerprint(),
-            "LAKEHOUSE_MODELS": project_fingerprint(),
         }
     finally:
         dbt_plugin.current_settings = None

@@ -1,7 +1,7 @@
-"""The data dictionary: every table and column of Silver, Gold and the marts, from dbt's YAML.
+"""The data dictionary: every table and column of all layers, from dbt's YAML.
 
-dbt's YAML says what a column means, the first comment line of a model what a row is. This module
-reads both and writes ``docs/data-dictionary.md``; nothing is written twice.
+dbt's YAML says what a column means (of Bronze, generated from what the sources declare), the first comment
+line of a model what a row is. This module reads both and writes ``docs/data-dictionary.md``; nothing is written twice.
 """
 
 from __future__ import annotations
@@ -16,6 +16,11 @@ from transformation.views import DBT
 
 DICTIONARY = DBT.parent / "docs" / "data-dictionary.md"
 _LAYERS = (
+    (
+        "bronze",
+        "Bronze",
+        "What was landed, as it came, with its provenance; nothing is corrected here.",
+    ),
     (
         "silver",
         "Silver",
@@ -51,9 +56,12 @@ class Table:
 def read_tables(project: Path = DBT) -> list[Table]:
     """The tables of all layers, ephemeral models left out, in the order of their names."""
     return [
-        table
-        for schema, _, _ in _LAYERS
-        for table in _tables_of(project / "models" / schema, schema)
+        *_bronze_tables(project / "models" / "sources.yml"),
+        *(
+            table
+            for schema, _, _ in _LAYERS
+            for table in _tables_of(project / "models" / schema, schema)
+        ),
     ]
 
 
@@ -72,7 +80,7 @@ def dictionary(project: Path = DBT) -> str:
     lines = [
         "# Data dictionary",
         "",
-        "Generated from `dbt/models` by `lakehouse docs`; do not edit.",
+        "Generated from `dbt/models` by `lakehouse generate`; do not edit.",
         "",
     ]
     tables = read_tables(project)
@@ -107,13 +115,41 @@ def write_dictionary(*, check: bool = False) -> bool:
     return differs
 
 
+def _bronze_tables(path: Path) -> list[Table]:
+    [source] = yaml.safe_load(path.read_text(encoding="utf-8"))["sources"]
+    return [
+        Table(
+            schema=source["name"],
+            name=table["name"],
+            grain=_arrivals(table["config"]["meta"]),
+            description=table["description"],
+            columns=_columns(table),
+            meta=table["config"]["meta"],
+        )
+        for table in source["tables"]
+    ]
+
+
+def _arrivals(meta: dict[str, Any]) -> str:
+    """What a row of a Bronze table is, and which of several counts."""
+    order = " and ".join([*(f"greatest {column}" for column in meta["order"]), "latest arrival"])
+    return f"one row per arrival of a record ({', '.join(meta['key'])}); the {order} counts."
+
+
+def _columns(documented: dict[str, Any]) -> tuple[Column, ...]:
+    return tuple(
+        Column(column["name"], column.get("data_type", ""), column.get("description", ""))
+        for column in documented.get("columns", [])
+    )
+
+
 def _tables_of(folder: Path, schema: str) -> list[Table]:
     documented: dict[str, dict[str, Any]] = {}
-    for path in sorted(folder.glob("*.yml")):
+    for path in sorted(folder.rglob("*.yml")):
         for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", []):
             documented[model["name"]] = model
     tables = []
-    for path in sorted(folder.glob("*.sql")):
+    for path in sorted(folder.rglob("*.sql"), key=lambda path: path.stem):
         sql = path.read_text(encoding="utf-8")
         if "materialized='ephemeral'" in sql:
             continue
@@ -124,14 +160,7 @@ def _tables_of(folder: Path, schema: str) -> list[Table]:
                 name=path.stem,
                 grain=_grain(sql, model),
                 description=model.get("description", ""),
-                columns=tuple(
-                    Column(
-                        column["name"],
-                        column.get("data_type", ""),
-                        column.get("description", ""),
-                    )
-                    for column in model.get("columns", [])
-                ),
+                columns=_columns(model),
                 meta=model.get("config", {}).get("meta", {}),
             )
         )

@@ -146,7 +146,7 @@ def tidied(text: str) -> str:
 def unit_macros(units: Units) -> str:
     """The text of ``macros/generated/units.sql``: the lists as relations, and the measures' names."""
     parts = [
-        "{#- Generated from dbt/units by `lakehouse views compile`; do not edit. -#}",
+        "{#- Generated from dbt/units by `lakehouse generate`; do not edit. -#}",
         "",
         "{#- Texts that stand for a unit, with its UCUM code. -#}",
         _relation("unit_spellings", ("spelling", "unit"), sorted(units.spellings.items())),

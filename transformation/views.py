@@ -47,6 +47,7 @@ _TEXT_EXTENSION = "urn:health-lakehouse:holds-any-text"
 _SOURCE = "@source@"
 #: Types whose values are of a closed list, never somebody's words (R4, datatypes.html#code).
 _CODED = frozenset({"code", "boolean"})
+_KEY = re.compile(r"\bkey=(\[[^\]]*\]|'\w+')")
 _PASS_THROUGH = re.compile(r"\{\{\s*silver_table\('(\w+)'\)\s*\}\}")
 #: Whether a record says of itself that it is so.
 COUNTS = "counts"
@@ -231,7 +232,7 @@ def staging_model(view: StagedView) -> str:
     """The text of one staging model."""
     lines = [
         f"-- Grain: one row per {view.resource} that the build recomputes.",
-        f"-- Generated from views/{view.name}.json by `lakehouse views compile`; do not edit.",
+        f"-- Generated from views/{view.name}.json by `lakehouse generate`; do not edit.",
         "{{ config(meta={'resource_type': '%s', 'key': '%s'}) }}" % (view.resource, view.key),  # noqa: UP031
         "",
         "with viewed as (",
@@ -326,7 +327,7 @@ def uncounted(project: Path = DBT) -> str:
     rules = {resource: dict(rule) for resource, rule in what_counts(project).items()}
     listed = ",\n".join(f"        {resource!r}: {rule!r}" for resource, rule in rules.items())
     return (
-        f"{{#- Generated from dbt/{_WHAT_COUNTS} by `lakehouse views compile`; do not edit. -#}}\n"
+        f"{{#- Generated from dbt/{_WHAT_COUNTS} by `lakehouse generate`; do not edit. -#}}\n"
         "{% macro uncounted() %}\n    {{ return({\n" + listed + "\n    }) }}\n{% endmacro %}\n"
     )
 
@@ -334,7 +335,7 @@ def uncounted(project: Path = DBT) -> str:
 def documentation(views: list[StagedView]) -> str:
     """dbt's YAML for the Silver tables that are exactly their view."""
     lines = [
-        "# Generated from dbt/views by `lakehouse views compile`; do not edit.",
+        "# Generated from dbt/views by `lakehouse generate`; do not edit.",
         "version: 2",
         "",
         "models:",
@@ -414,7 +415,7 @@ def reference_integrity(views: list[StagedView], passed_through: frozenset[str])
             ]
     lines = [
         "-- Grain: one row per Silver table, reference column and submission.",
-        "-- Generated from dbt/views by `lakehouse views compile`; do not edit.",
+        "-- Generated from dbt/views by `lakehouse generate`; do not edit.",
         "{{ config(materialized='lake_table') }}",
         "",
         "{{ count_references([",
@@ -439,22 +440,40 @@ _SUPPORT = frozenset(
 
 
 def silver_tables(project: Path, views: list[StagedView], passed_through: frozenset[str]) -> str:
-    """A macro that lists the clinical tables, for models that must follow all of them."""
-    names = sorted(
-        path.stem
-        for path in (project / "models" / "silver").glob("*.sql")
+    """Macros that list Silver's tables, for models and tests that must follow all of them."""
+    of_views = {view.name: view.key for view in views if view.name in passed_through}
+    keys = {
+        path.stem: _key_of(path) or of_views.get(path.stem, "")
+        for path in sorted(
+            (project / "models" / "silver").rglob("*.sql"), key=lambda path: path.stem
+        )
         if path.stem not in _SUPPORT
-    )
-    listed = ",\n".join(f"        '{name}'" for name in names)
-    keys = ",\n".join(
-        f"        ['{view.name}', '{view.key}']" for view in views if view.name in passed_through
-    )
+    }
+    keyless = sorted(name for name, key in keys.items() if not key)
+    if keyless:
+        raise ConfigurationError(
+            f"The Silver model {keyless[0]} names no key.",
+            hint="Say it in its first lines: {{ config(key=['record_id']) }}.",
+        )
+    listed = ",\n".join(f"        '{name}'" for name in keys)
+    keyed = ",\n".join(f"        ['{name}', \"{key}\"]" for name, key in keys.items())
     return (
-        "{#- Generated from dbt/models/silver by `lakehouse views compile`; do not edit. -#}\n"
+        "{#- Generated from dbt/models/silver by `lakehouse generate`; do not edit. -#}\n"
         "{% macro silver_tables() %}\n    {{ return([\n" + listed + "\n    ]) }}\n{% endmacro %}\n"
-        "\n\n{#- Tables that are exactly their view, with their key. -#}\n"
-        "{% macro view_tables() %}\n    {{ return([\n" + keys + "\n    ]) }}\n{% endmacro %}\n"
+        "\n\n{#- The same with their keys. -#}\n"
+        "{% macro keyed_tables() %}\n    {{ return([\n" + keyed + "\n    ]) }}\n{% endmacro %}\n"
     )
+
+
+def _key_of(model: Path) -> str | None:
+    """The key that a model's config names, as one expression: null where a part of it is."""
+    found = _KEY.search(model.read_text(encoding="utf-8"))
+    if found is None:
+        return None
+    columns = re.findall(r"\w+", found.group(1))
+    if len(columns) == 1:
+        return str(columns[0])
+    return " || '|' || ".join(f"{column}::varchar" for column in columns)
 
 
 def what_counts(project: Path = DBT) -> dict[str, dict[str, list[str]]]:
@@ -543,7 +562,7 @@ def _passed_through(project: Path) -> frozenset[str]:
     """Views whose Silver model is the one line that passes them through."""
     found = (
         _PASS_THROUGH.fullmatch(line.strip())
-        for path in (project / "models" / "silver").glob("*.sql")
+        for path in (project / "models" / "silver").rglob("*.sql")
         for line in path.read_text(encoding="utf-8").splitlines()
     )
     return frozenset(match.group(1) for match in found if match)

@@ -18,9 +18,11 @@ from typing import BinaryIO, Final, Literal, Protocol, runtime_checkable
 
 from ingestion.intake import layouts
 from ingestion.intake.layouts import Layout
+from ingestion.reasons import Reason
 from ingestion.sources import streams
 from lakehouse.errors import ConfigurationError
 
+#: Types that the built-in classifier knows by itself; layouts of a source may name others.
 FILE_TYPES: Final = (
     "fhir_bundle",
     "fhir_ndjson",
@@ -35,6 +37,17 @@ FILE_TYPES: Final = (
 )
 #: Types that are read by a layout of the registry: without one they are quarantined.
 BY_LAYOUT: Final = frozenset({"claims_csv", "ehr_csv"})
+
+
+def file_types() -> tuple[str, ...]:
+    """Every type that a file may have."""
+    return (*FILE_TYPES, *sorted(layouts.file_types() - set(FILE_TYPES)))
+
+
+def is_by_layout(file_type: str) -> bool:
+    """Whether files of a type are read by a layout, and quarantined without one."""
+    return file_type in BY_LAYOUT or file_type not in FILE_TYPES
+
 
 #: How much of a file's beginning a classifier is given.
 HEAD_BYTES: Final = 64 * 1024
@@ -93,7 +106,7 @@ class ContentClassifier:
 
     def classify(self, name: str, head: bytes, open: Callable[[], BinaryIO]) -> Classification:
         if not head:
-            return _not_readable("empty_file", "The file has no content.")
+            return _not_readable(Reason.EMPTY_FILE, "The file has no content.")
         return _classify_binary(head, open) or _classify_text(name, head, open)
 
 
@@ -101,7 +114,7 @@ def _certain(file_type: str, note: str, confidence: float = 1.0) -> Classificati
     return Classification(file_type, confidence, note)
 
 
-def _not_readable(reason: str, note: str) -> Classification:
+def _not_readable(reason: Reason, note: str) -> Classification:
     return Classification("unknown", 1.0, note, reason=reason)
 
 
@@ -146,7 +159,7 @@ def _classify_binary(head: bytes, open: Callable[[], BinaryIO]) -> Classificatio
     for magic, kind in _ARCHIVE_MAGIC:
         if head.startswith(magic):
             return _not_readable(
-                "unsupported_compression",
+                Reason.UNSUPPORTED_COMPRESSION,
                 f"Compressed with {kind}: unpack it, or use gzip or zstd, and drop it again.",
             )
     if _is_bare_dicom(head):
@@ -159,12 +172,14 @@ def _classify_zip(open: Callable[[], BinaryIO]) -> Classification:
         with open() as file, zipfile.ZipFile(file) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError):
-        return _not_readable("corrupt_archive", "A zip archive that cannot be read.")
+        return _not_readable(Reason.CORRUPT_ARCHIVE, "A zip archive that cannot be read.")
     if any(name.startswith("xl/") for name in names):
         return _SPREADSHEET
     if any(name.startswith("word/") for name in names):
-        return _not_readable("office_document", "A Word document: save it as PDF and drop that.")
-    return _not_readable("archive", "A zip archive: unpack it and drop the files in it.")
+        return _not_readable(
+            Reason.OFFICE_DOCUMENT, "A Word document: save it as PDF and drop that."
+        )
+    return _not_readable(Reason.ARCHIVE, "A zip archive: unpack it and drop the files in it.")
 
 
 _EXPLICIT_VR: Final = frozenset(
@@ -213,23 +228,24 @@ def _classify_text(name: str, head: bytes, open: Callable[[], BinaryIO]) -> Clas
             inner, cut = streams.beginning(file, HEAD_BYTES)
         if not inner and cut is not None:
             note = "The compressed content is damaged, or cut off near its beginning."
-            return _not_readable("corrupt_archive", note)
+            return _not_readable(Reason.CORRUPT_ARCHIVE, note)
         if not inner:
-            return _not_readable("empty_file", "The compressed file has no content.")
+            return _not_readable(Reason.EMPTY_FILE, "The compressed file has no content.")
         if _classify_binary(inner, lambda: io.BytesIO(inner)):
             return _not_readable(
-                "unsupported_compression", "A compressed binary file: unpack it and drop it again."
+                Reason.UNSUPPORTED_COMPRESSION,
+                "A compressed binary file: unpack it and drop it again.",
             )
         whole = False
     else:
         inner, whole = head, len(head) < HEAD_BYTES
     text = _decoded(inner)
     if text is None:
-        return _not_readable("unknown_binary", "Binary content of no known format.")
+        return _not_readable(Reason.UNKNOWN_BINARY, "Binary content of no known format.")
     stem = _stem(name)
     stripped = text.lstrip("\ufeff \t\r\n")
     if not stripped:
-        return _not_readable("empty_file", "The file has only white space.")
+        return _not_readable(Reason.EMPTY_FILE, "The file has only white space.")
     if stripped.startswith("<"):
         return _classify_xml(stripped)
     return (
@@ -276,13 +292,15 @@ def _stem(name: str) -> PurePosixPath:
 def _classify_xml(text: str) -> Classification:
     if "http://hl7.org/fhir" in text:
         return _not_readable(
-            "fhir_xml", "FHIR as XML is not read: export it as JSON (format=json) and drop that."
+            Reason.XML, "FHIR as XML is not read: export it as JSON (format=json) and drop that."
         )
     if "<ClinicalDocument" in text or "urn:hl7-org:v3" in text:
-        return _not_readable("cda_xml", "An HL7 V3 document (CDA) is not read: convert it to FHIR.")
+        return _not_readable(
+            Reason.CDA, "An HL7 V3 document (CDA) is not read: convert it to FHIR."
+        )
     if re.match(r"<!doctype html|<html", text, re.IGNORECASE):
-        return _not_readable("html", "A web page: save it as PDF and drop that.")
-    return _not_readable("xml", "XML of no known format.")
+        return _not_readable(Reason.HTML, "A web page: save it as PDF and drop that.")
+    return _not_readable(Reason.OTHER_XML, "XML of no known format.")
 
 
 # JSON -----------------------------------------------------------------------------------------
@@ -312,14 +330,14 @@ def _classify_json(
     if len(_LINE_OF_JSON.findall(text)) > 1:
         if _RESOURCE_LINE.search(text):
             return _certain("fhir_ndjson", "FHIR resources, one a line")
-        return _not_readable("unknown_json", "JSON lines without resourceType.")
+        return _not_readable(Reason.UNKNOWN_JSON, "JSON lines without resourceType.")
     if "$asm.manifest" in keys:
         return _certain("instrument_export", "Allotrope Simple Model")
     if resource_type is None and '"resourceType"' not in text:
         if keys >= _NIGHTSCOUT or keys >= _TIDEPOOL:
             return _certain("cgm_export", "One record of a glucose monitor's export", 0.9)
         return _not_readable(
-            "unknown_json", "JSON without resourceType that is no known export either."
+            Reason.UNKNOWN_JSON, "JSON without resourceType that is no known export either."
         )
     if resource_type == "Bundle":
         lines = stem.suffix == ".ndjson"
@@ -327,7 +345,9 @@ def _classify_json(
     if resource_type is None and "entry" in keys:
         return _certain("fhir_bundle", "FHIR bundle that names its type after its entries", 0.9)
     if resource_type is None and whole:
-        return _not_readable("unknown_json", "JSON whose outermost object has no resourceType.")
+        return _not_readable(
+            Reason.UNKNOWN_JSON, "JSON whose outermost object has no resourceType."
+        )
     if stem.suffix == ".ndjson" or ("\n" not in text and open is not None and _has_lines(open)):
         return _certain("fhir_ndjson", "FHIR resources, one a line")
     return _certain("fhir_bundle", "A FHIR resource by itself")
@@ -340,7 +360,7 @@ def _classify_json_list(text: str, keys: frozenset[str]) -> Classification:
         return _certain("cgm_export", "Nightscout entries")
     if '"resourceType"' in text:
         return _certain("fhir_bundle", "FHIR resources in a bare list", 0.9)
-    return _not_readable("unknown_json", "A JSON list that is no known export.")
+    return _not_readable(Reason.UNKNOWN_JSON, "A JSON list that is no known export.")
 
 
 def _top_level(text: str) -> tuple[frozenset[str], str | None]:
@@ -470,7 +490,7 @@ def _classify_table(stem: PurePosixPath, text: str, *, whole: bool) -> Classific
         return None
     if any(_BATCH_COLUMNS & {name.strip().casefold() for name in rows[0]} for rows in found_tables):
         return _certain("batch_record", "A table by batch", 0.7)
-    return _not_readable("no_layout", without_layout(header_rows(found_tables)))
+    return _not_readable(Reason.NO_LAYOUT, without_layout(header_rows(found_tables)))
 
 
 def header_rows(found_tables: Iterable[Sequence[list[str]]]) -> Iterator[list[str]]:
@@ -491,7 +511,7 @@ def without_layout(rows: Iterable[Sequence[str]], file_types: Collection[str] | 
 def _classify_prose(stem: PurePosixPath, text: str) -> Classification:
     if _is_prose(stem, text):
         return _certain("document", "Plain text", 0.7)
-    return _not_readable("unknown_text", "Text of no known format.")
+    return _not_readable(Reason.UNKNOWN_TEXT, "Text of no known format.")
 
 
 def _is_prose(stem: PurePosixPath, text: str) -> bool:

@@ -11,7 +11,8 @@ from itertools import islice
 from typing import BinaryIO, Final, TypeVar
 
 from ingestion.intake import classify
-from ingestion.intake.classify import BY_LAYOUT, HEAD_BYTES, Classification, Classifier
+from ingestion.intake.classify import HEAD_BYTES, Classification, Classifier
+from ingestion.reasons import Reason
 from lakehouse.errors import ConfigurationError, ObjectNotFound
 from lakehouse.store import ObjectStore
 
@@ -22,9 +23,6 @@ _WINDOW: Final = 2048
 #: A file up to this size is read once, in one request; a larger one as a stream.
 _ONE_READ: Final = 8 * 1024 * 1024
 _CHUNK: Final = 4 * 1024 * 1024
-
-#: Quarantine code of a file that was registered but gone before it could be copied.
-VANISHED: Final = "vanished_before_staging"
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -101,13 +99,14 @@ def judge(
     candidate: Candidate, sha256: str, found: Classification, readable: Collection[str]
 ) -> Examined:
     """Whether the file can be taken, waits for a person, or goes to quarantine."""
-    reason, note = found.reason, found.note
+    reason: str | None = found.reason
+    note = found.note
     if found.ambiguous:
         outcome = "review"
     elif reason is None and found.file_type == "unknown":
-        outcome, reason = "quarantined", "unknown_type"
+        outcome, reason = "quarantined", Reason.UNKNOWN_TYPE
     elif reason is None and found.file_type not in readable:
-        outcome, reason = "quarantined", "no_source_yet"
+        outcome, reason = "quarantined", Reason.NO_SOURCE_YET
         note = f"{note}. No source reads {found.file_type} yet; the file is kept in raw."
     else:
         outcome = "staged" if reason is None else "quarantined"
@@ -121,7 +120,7 @@ def judge(
         layout=found.layout.name if found.layout else None,
         layout_version=found.layout.version if found.layout else None,
         outcome=outcome,
-        reason=reason,
+        reason=str(reason) if reason else None,  # psycopg writes plain text
         note=note,
     )
 
@@ -150,7 +149,7 @@ def sha256_of(store: ObjectStore, key: str) -> str:
 def _vanished(candidate: Candidate) -> Examined:
     """A file of an unfinished submission that is neither in the inbox nor in raw."""
     note = "The file was removed from the inbox before it was copied."
-    lost = Classification("unknown", 1.0, note, reason=VANISHED)
+    lost = Classification("unknown", 1.0, note, reason=Reason.VANISHED)
     return judge(candidate, candidate.sha256 or "", lost, ())
 
 
@@ -179,10 +178,10 @@ def _settled(
     candidate: Candidate, head: bytes, classifier: Classifier, open: Callable[[], BinaryIO]
 ) -> Classification:
     found = classifier.classify(candidate.path, head, open)
-    if found.file_type not in classify.FILE_TYPES:
+    if found.file_type not in classify.file_types():
         raise ConfigurationError(
             f"The classifier answered {found.file_type!r}, which is no file type.",
-            hint="File types are " + ", ".join(classify.FILE_TYPES) + ".",
+            hint="File types are " + ", ".join(classify.file_types()) + ".",
         )
     if found.ambiguous and candidate.settled_as is not None:
         return classified_as(candidate.settled_as, head, "Named by a person before")
@@ -191,9 +190,14 @@ def _settled(
 
 def _with_layout(found: Classification, head: bytes) -> Classification:
     """Look the layout up where the classifier left that to us."""
-    if found.file_type not in BY_LAYOUT or found.layout or found.reason or found.ambiguous:
+    if (
+        not classify.is_by_layout(found.file_type)
+        or found.layout
+        or found.reason
+        or found.ambiguous
+    ):
         return found
     layout, note = classify.layout_of(head, found.file_type)
     if layout is None:
-        return replace(found, reason="no_layout", note=note)
+        return replace(found, reason=Reason.NO_LAYOUT, note=note)
     return replace(found, layout=layout)

@@ -9,7 +9,8 @@ from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
 from ingestion.intake.classify import load_classifier
-from ingestion.intake.examine import VANISHED, Candidate, Examined, examine, read_by_sources
+from ingestion.intake.examine import Candidate, Examined, examine, read_by_sources
+from ingestion.reasons import Reason
 from lakehouse.metadata import audit, models, submissions
 from lakehouse.settings import Settings
 from lakehouse.store import ObjectStore
@@ -59,7 +60,7 @@ def _not_taken(engine: Engine) -> dict[str, list[Candidate]]:
             .where(
                 file.outcome == "quarantined",
                 models.Submission.state.in_(_LOOKED_AT),
-                models.Quarantine.reason != VANISHED,
+                models.Quarantine.reason != Reason.VANISHED.value,
             )
             .order_by(file.submission_id, file.path)
         )

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, insert, select
 from sqlalchemy.orm import Session
 
 from ingestion.intake import stage
-from ingestion.intake.classify import FILE_TYPES, HEAD_BYTES
+from ingestion.intake.classify import HEAD_BYTES, file_types
 from ingestion.intake.examine import Candidate, classified_as, judge, read_by_sources
 from lakehouse.errors import IntakeError
 from lakehouse.metadata import audit, models, submissions
@@ -34,9 +34,10 @@ def resolve_review(
     can be read). ``unknown`` puts the file into quarantine. Raises :class:`IntakeError` when there
     is nothing to decide.
     """
-    if file_type not in FILE_TYPES:
+    if file_type not in file_types():
         raise IntakeError(
-            f"{file_type!r} is no file type.", hint="File types are " + ", ".join(FILE_TYPES) + "."
+            f"{file_type!r} is no file type.",
+            hint="File types are " + ", ".join(file_types()) + ".",
         )
     with Session(engine) as session, session.begin():
         audit.lock(session)

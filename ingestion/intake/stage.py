@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import Engine, collate, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from ingestion.intake.examine import VANISHED, ChangedWhileRead, Examined, in_threads, sha256_of
+from ingestion.intake.examine import ChangedWhileRead, Examined, in_threads, sha256_of
 from ingestion.intake.register import MANIFEST, raw_key, raw_prefix
+from ingestion.reasons import Reason
 from lakehouse.errors import AccessDenied, ObjectExists, ObjectNotFound
 from lakehouse.metadata import audit, models, submissions
 from lakehouse.store import ObjectStore
@@ -116,7 +117,7 @@ def manifest(session: Session, submission: models.Submission) -> bytes:
 
 def _copy(store: ObjectStore, file: Examined, target: str) -> str | None:
     """Make and check the raw copy; the file's path where it can no longer be made."""
-    if file.key == target or file.reason == VANISHED:  # the inbox no longer has it
+    if file.key == target or file.reason == Reason.VANISHED:  # the inbox no longer has it
         if not store.exists(target):
             return file.path
         _check(store, file, target)
@@ -180,7 +181,7 @@ def _quarantine_vanished(engine: Engine, submission_id: str, paths: Sequence[str
                     {
                         "submission_id": submission_id,
                         "path": path,
-                        "reason": VANISHED,
+                        "reason": Reason.VANISHED.value,
                         "detail": "The file was removed from the inbox before it was copied.",
                     }
                     for path in changed

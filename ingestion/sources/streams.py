@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Final
 
 import zstandard
 
-from ingestion.sources import Reason
+from ingestion.reasons import Reason
 from lakehouse.errors import InputRejected
 
 BLOCK_BYTES: Final = 4 * 1024 * 1024

@@ -50,14 +50,21 @@
         (select * from before except select * from after) union all (select * from after except select * from before)") %}
     {% do build_state().update({'finds_by_condition': run_query('select exists (from memory.scratch.conditional_resource)').rows[0][0]}) %}
     {% if not build_state().rebuilds_all %}
-        {% set keys %}
+        {% set changed %}
             select resource_type, made_id as resource_id from memory.scratch.changed_condition
             union all
             select resource_type, resource_id from memory.scratch.changed_condition where resource_id is not null
             union all
-            select resource_type, resource_id from memory.scratch.touched
+            select resource_type, resource_id from memory.scratch.touched where is_touched
         {% endset %}
-        {% do run_query("insert into memory.scratch.touched select distinct resource_type, resource_id from (" ~ with_found_keys(keys) ~ ") as found anti join memory.scratch.touched using (resource_type, resource_id)") %}
+        {% do run_query("create or replace table memory.scratch.found_too as
+            select resource_type, resource_id, true as is_touched from (" ~ with_found_keys(changed) ~ ")
+            union all
+            select resource_type, resource_id, false from (" ~ with_found_keys('select resource_type, resource_id from memory.scratch.touched') ~ ")") %}
+        {% do run_query("create or replace table memory.scratch.touched as
+            select resource_type, resource_id, bool_or(is_touched) as is_touched
+            from (select * from memory.scratch.touched union all select * from memory.scratch.found_too)
+            group by resource_type, resource_id") %}
     {% endif %}
     {% do run_query("insert into memory.scratch.data_issue " ~ refused_conditions()) %}
 {% endmacro %}

@@ -77,13 +77,14 @@
         with before as (
             select resource_id, identifier_key
             from lake.silver.resource_identifier
-            semi join memory.scratch.touched using (resource_type, resource_id)
+            semi join (select * from memory.scratch.touched where is_touched) as touched using (resource_type, resource_id)
             where identifier_key is not null
         ),
 
         after as (
             select resource_id, identifier_key
             from memory.scratch.current_identifier
+            semi join (select * from memory.scratch.touched where is_touched) as touched using (resource_type, resource_id)
             where identifier_key is not null
         )
 
@@ -115,10 +116,12 @@
 
 {#- Add keys to `touched`, and their winners; returns whether there were more. -#}
 {% macro touch_more(keys) %}
-    {% do run_query("create or replace table memory.scratch.touched_too as select distinct resource_type, resource_id from (" ~ with_found_keys(keys) ~ ") as found anti join memory.scratch.touched using (resource_type, resource_id)") %}
+    {% do run_query("create or replace table memory.scratch.touched_too as select distinct resource_type, resource_id from (" ~ with_found_keys(keys) ~ ") as found anti join (select * from memory.scratch.touched where is_touched) as known using (resource_type, resource_id)") %}
     {% if run_query('select count(*) from memory.scratch.touched_too').columns[0].values()[0] %}
+        {% do run_query('update memory.scratch.touched set is_touched = true where (resource_type, resource_id) in (select (resource_type, resource_id) from memory.scratch.touched_too)') %}
+        {% do run_query('delete from memory.scratch.touched_too where (resource_type, resource_id) in (select (resource_type, resource_id) from memory.scratch.touched)') %}
         {% do run_query('insert into memory.scratch.winner ' ~ winners('memory.scratch.touched_too')) %}
-        {% do run_query('insert into memory.scratch.touched select * from memory.scratch.touched_too') %}
+        {% do run_query('insert into memory.scratch.touched select resource_type, resource_id, true from memory.scratch.touched_too') %}
         {{ return(true) }}
     {% endif %}
     {{ return(false) }}
@@ -302,7 +305,7 @@
     {% set takers %}
         select remembered.resource_type, remembered.resource_id
         from lake.silver.resource_link as remembered
-        semi join memory.scratch.touched
+        semi join (select * from memory.scratch.touched where is_touched) as touched
             on remembered.target_type = touched.resource_type and remembered.target_id = touched.resource_id
         union all
         select 'DocumentReference' as resource_type, target_id as resource_id
@@ -335,10 +338,12 @@
 {#- What touched resources depended on, and what they depend on now. -#}
 {% macro links_of_touched() -%}
     select target_type, target_id
-    from lake.silver.resource_link
-    semi join memory.scratch.touched using (resource_type, resource_id)
-    union all
-    select target_type, target_id from memory.scratch.current_link
+    from (
+        select resource_type, resource_id, target_type, target_id from lake.silver.resource_link
+        union all
+        select resource_type, resource_id, target_type, target_id from memory.scratch.current_link
+    )
+    semi join (select * from memory.scratch.touched where is_touched) as touched using (resource_type, resource_id)
 {%- endmacro %}
 
 
@@ -375,15 +380,6 @@
             {% do touch_more("select 'ImagingStudy' as resource_type, study_id as resource_id from lake.silver.imaging_study where not starts_with(study_id, 'urn:oid:') and study_instance_uid in (select study_instance_uid from memory.scratch.touched_study where study_instance_uid is not null)") %}
         {% endif %}
     {% endif %}
-{% endmacro %}
-
-
-{#- Whether rows of a Silver table that this build does not touch stay in it. -#}
-{% macro keeps_rows(table) %}
-    {% if not execute or flags.WHICH not in ('run', 'build') %}
-        {{ return(false) }}
-    {% endif %}
-    {{ return(not build_state().rebuilds_all and 'silver.' ~ table in build_state().built_by) }}
 {% endmacro %}
 
 

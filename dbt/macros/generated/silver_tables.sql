@@ -1,4 +1,4 @@
-{#- Generated from dbt/models/silver by `lakehouse views compile`; do not edit. -#}
+{#- Generated from dbt/models/silver by `lakehouse generate`; do not edit. -#}
 {% macro silver_tables() %}
     {{ return([
         'allergy_intolerance',
@@ -28,18 +28,31 @@
 {% endmacro %}
 
 
-{#- Tables that are exactly their view, with their key. -#}
-{% macro view_tables() %}
+{#- The same with their keys. -#}
+{% macro keyed_tables() %}
     {{ return([
-        ['allergy_intolerance', 'allergy_intolerance_id'],
-        ['care_plan', 'care_plan_id'],
-        ['claim', 'claim_id'],
-        ['coverage', 'coverage_id'],
-        ['device', 'device_id'],
-        ['diagnostic_report', 'diagnostic_report_id'],
-        ['explanation_of_benefit', 'explanation_of_benefit_id'],
-        ['immunization', 'immunization_id'],
-        ['medication', 'medication_id'],
-        ['specimen', 'specimen_id']
+        ['allergy_intolerance', "allergy_intolerance_id"],
+        ['care_plan', "care_plan_id"],
+        ['claim', "claim_id"],
+        ['condition', "condition_id"],
+        ['coverage', "coverage_id"],
+        ['device', "device_id"],
+        ['diagnostic_report', "diagnostic_report_id"],
+        ['ecg_metadata', "ecg_id"],
+        ['encounter', "encounter_id"],
+        ['explanation_of_benefit', "explanation_of_benefit_id"],
+        ['genomic_report', "report_id"],
+        ['imaging_study', "study_id"],
+        ['immunization', "immunization_id"],
+        ['medication', "medication_id"],
+        ['medication_administration', "medication_administration_id"],
+        ['medication_dispense', "medication_dispense_id"],
+        ['medication_request', "medication_request_id"],
+        ['medication_statement', "medication_statement_id"],
+        ['observation', "observation_id"],
+        ['patient', "patient_id"],
+        ['procedure', "procedure_id"],
+        ['soap_note', "note_id"],
+        ['specimen', "specimen_id"]
     ]) }}
 {% endmacro %}

@@ -1,4 +1,4 @@
-{#- Generated from dbt/units by `lakehouse views compile`; do not edit. -#}
+{#- Generated from dbt/units by `lakehouse generate`; do not edit. -#}
 
 {#- Texts that stand for a unit, with its UCUM code. -#}
 {% macro unit_spellings() -%}

@@ -1,4 +1,4 @@
-{#- Generated from dbt/what_counts.yml by `lakehouse views compile`; do not edit. -#}
+{#- Generated from dbt/what_counts.yml by `lakehouse generate`; do not edit. -#}
 {% macro uncounted() %}
     {{ return({
         'AllergyIntolerance': {'verification_status': ['refuted', 'entered-in-error']},

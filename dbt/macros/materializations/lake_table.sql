@@ -1,9 +1,8 @@
 {#- A table made anew in one transaction: readers see the old or the new one, never a gap. -#}
 {% materialization lake_table, adapter = 'duckdb' %}
     {%- set target_relation = this.incorporate(type='table') -%}
-    {%- set built_by = build_state().built_by.get(this.schema ~ '.' ~ this.identifier) -%}
     {% call statement('main') %}
-        {{ replace_content(target_relation, built_by, project_fingerprint(), compiled_code) }}
+        {{ replace_content(target_relation, model, compiled_code) }}
     {% endcall %}
     {% do adapter.commit() %}
     {{ return({'relations': [target_relation]}) }}
@@ -15,14 +14,14 @@
     and filled: a new table would be a change of schema, after which DuckLake reads its whole catalog
     again, in every transaction.
 -#}
-{% macro replace_content(relation, built_by, models, content) -%}
-    {%- if built_by == models %}
+{% macro replace_content(relation, node, content) -%}
+    {%- if build_state().built_by.get(node.schema ~ '.' ~ node.name) == fingerprint_of(node) %}
     truncate {{ relation }};
     insert into {{ relation }}
     {{ content }};
     {%- else %}
     create or replace table {{ relation }} as
     {{ content }};
-    comment on table {{ relation }} is '{{ models }}';
+    comment on table {{ relation }} is '{{ fingerprint_of(node) }}';
     {%- endif %}
 {%- endmacro %}

@@ -1,14 +1,14 @@
 -- Grain: one row per value that a Silver table had to drop: table, resource, column and reason.
 {{ config(
-    has_issues=false,
-    touched='select resource_id from memory.scratch.touched
+    key=['table_name', 'resource_type', 'resource_id'],
+    follows=true,
+    touched='select table_name, resource_type, resource_id from memory.scratch.touched_issue
              union all
-             select study_instance_uid from memory.scratch.touched_study',
-    delete_condition="(resource_type, resource_id) in (
-        select (resource_type, resource_id) from memory.scratch.touched
-        union all
-        select ('ImagingStudy', 'urn:oid:' || study_instance_uid) from memory.scratch.touched_study
-    )"
+             select table_name, null, null from memory.scratch.anew_table',
+    delete_condition='(table_name, resource_type, resource_id) in (
+        select (table_name, resource_type, resource_id) from memory.scratch.touched_issue
+    )
+    or table_name in (select table_name from memory.scratch.anew_table)'
 ) }}
 
 {% for table in silver_tables() -%}

@@ -1,5 +1,5 @@
 -- Grain: one row per Silver table, reference column and submission.
--- Generated from dbt/views by `lakehouse views compile`; do not edit.
+-- Generated from dbt/views by `lakehouse generate`; do not edit.
 {{ config(materialized='lake_table') }}
 -- depends_on: {{ ref('allergy_intolerance') }}
 -- depends_on: {{ ref('care_plan') }}

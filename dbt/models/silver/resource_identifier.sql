@@ -1,8 +1,8 @@
 -- Grain: one row per resource that others may name by identifier, and per text that names it.
 {{ config(
-    has_issues=false,
-    touched='select resource_id from memory.scratch.touched',
-    delete_condition='(resource_type, resource_id) in (select (resource_type, resource_id) from memory.scratch.touched)'
+    key=['resource_type', 'resource_id'],
+    follows=true,
+    touched='select resource_type, resource_id from memory.scratch.touched'
 ) }}
 
 -- Written after the tables that resolve references (see macros/build/dependents.sql).

@@ -1,8 +1,8 @@
 -- Grain: one row per resource of a type that conditional requests name, and per text that they may name it by.
 {{ config(
-    has_issues=false,
-    touched='select resource_id from memory.scratch.touched_identity',
-    delete_condition='(resource_type, resource_id) in (select (resource_type, resource_id) from memory.scratch.touched_identity)'
+    key=['resource_type', 'resource_id'],
+    follows=true,
+    touched='select resource_type, resource_id from memory.scratch.touched_identity'
 ) }}
 
 -- Written after the tables that resolve references (see macros/build/conditional.sql).

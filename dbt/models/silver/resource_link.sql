@@ -1,8 +1,8 @@
 -- Grain: one row per resource and other resource (or note group, or replaced document) that its Silver row depends on.
 {{ config(
-    has_issues=false,
-    touched='select resource_id from memory.scratch.touched',
-    delete_condition='(resource_type, resource_id) in (select (resource_type, resource_id) from memory.scratch.touched)'
+    key=['resource_type', 'resource_id'],
+    follows=true,
+    touched='select resource_type, resource_id from memory.scratch.touched'
 ) }}
 
 -- Written after the tables that use it (see macros/build/dependents.sql).

@@ -1,5 +1,5 @@
 -- Grain: one row per AllergyIntolerance that the build recomputes.
--- Generated from views/allergy_intolerance.json by `lakehouse views compile`; do not edit.
+-- Generated from views/allergy_intolerance.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'AllergyIntolerance', 'key': 'allergy_intolerance_id'}) }}
 
 with viewed as (

@@ -1,5 +1,5 @@
 -- Grain: one row per Binary that the build recomputes.
--- Generated from views/attached_binary.json by `lakehouse views compile`; do not edit.
+-- Generated from views/attached_binary.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'Binary', 'key': 'resource_id'}) }}
 
 with viewed as (

@@ -1,5 +1,5 @@
 -- Grain: one row per CarePlan that the build recomputes.
--- Generated from views/care_plan.json by `lakehouse views compile`; do not edit.
+-- Generated from views/care_plan.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'CarePlan', 'key': 'care_plan_id'}) }}
 
 with viewed as (

@@ -1,5 +1,5 @@
 -- Grain: one row per Claim that the build recomputes.
--- Generated from views/claim.json by `lakehouse views compile`; do not edit.
+-- Generated from views/claim.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'Claim', 'key': 'claim_id'}) }}
 
 with viewed as (

@@ -1,5 +1,5 @@
 -- Grain: one row per Condition that the build recomputes.
--- Generated from views/condition.json by `lakehouse views compile`; do not edit.
+-- Generated from views/condition.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'Condition', 'key': 'condition_id'}) }}
 
 with viewed as (

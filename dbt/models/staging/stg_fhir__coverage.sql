@@ -1,5 +1,5 @@
 -- Grain: one row per Coverage that the build recomputes.
--- Generated from views/coverage.json by `lakehouse views compile`; do not edit.
+-- Generated from views/coverage.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'Coverage', 'key': 'coverage_id'}) }}
 
 with viewed as (

@@ -1,5 +1,5 @@
 -- Grain: one row per Device that the build recomputes.
--- Generated from views/device.json by `lakehouse views compile`; do not edit.
+-- Generated from views/device.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'Device', 'key': 'device_id'}) }}
 
 with viewed as (

@@ -1,5 +1,5 @@
 -- Grain: one row per DiagnosticReport that the build recomputes.
--- Generated from views/diagnostic_report.json by `lakehouse views compile`; do not edit.
+-- Generated from views/diagnostic_report.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'DiagnosticReport', 'key': 'diagnostic_report_id'}) }}
 
 with viewed as (

@@ -1,5 +1,5 @@
 -- Grain: one row per DocumentReference that the build recomputes.
--- Generated from views/document_note.json by `lakehouse views compile`; do not edit.
+-- Generated from views/document_note.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'DocumentReference', 'key': 'resource_id'}) }}
 
 with viewed as (

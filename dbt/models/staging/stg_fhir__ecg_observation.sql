@@ -1,5 +1,5 @@
 -- Grain: one row per Observation that the build recomputes.
--- Generated from views/ecg_observation.json by `lakehouse views compile`; do not edit.
+-- Generated from views/ecg_observation.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'Observation', 'key': 'observation_id'}) }}
 
 with viewed as (

@@ -1,5 +1,5 @@
 -- Grain: one row per Encounter that the build recomputes.
--- Generated from views/encounter.json by `lakehouse views compile`; do not edit.
+-- Generated from views/encounter.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'Encounter', 'key': 'encounter_id'}) }}
 
 with viewed as (

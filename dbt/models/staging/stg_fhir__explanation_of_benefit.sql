@@ -1,5 +1,5 @@
 -- Grain: one row per ExplanationOfBenefit that the build recomputes.
--- Generated from views/explanation_of_benefit.json by `lakehouse views compile`; do not edit.
+-- Generated from views/explanation_of_benefit.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'ExplanationOfBenefit', 'key': 'explanation_of_benefit_id'}) }}
 
 with viewed as (

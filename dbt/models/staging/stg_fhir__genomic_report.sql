@@ -1,5 +1,5 @@
 -- Grain: one row per DiagnosticReport that the build recomputes.
--- Generated from views/genomic_report.json by `lakehouse views compile`; do not edit.
+-- Generated from views/genomic_report.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'DiagnosticReport', 'key': 'report_id'}) }}
 
 with viewed as (

@@ -1,5 +1,5 @@
 -- Grain: one row per ImagingStudy that the build recomputes.
--- Generated from views/imaging_study.json by `lakehouse views compile`; do not edit.
+-- Generated from views/imaging_study.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'ImagingStudy', 'key': 'study_id'}) }}
 
 with viewed as (

@@ -1,5 +1,5 @@
 -- Grain: one row per Immunization that the build recomputes.
--- Generated from views/immunization.json by `lakehouse views compile`; do not edit.
+-- Generated from views/immunization.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'Immunization', 'key': 'immunization_id'}) }}
 
 with viewed as (

@@ -1,5 +1,5 @@
 -- Grain: one row per Medication that the build recomputes.
--- Generated from views/medication.json by `lakehouse views compile`; do not edit.
+-- Generated from views/medication.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'Medication', 'key': 'medication_id'}) }}
 
 with viewed as (

@@ -1,5 +1,5 @@
 -- Grain: one row per MedicationAdministration that the build recomputes.
--- Generated from views/medication_administration.json by `lakehouse views compile`; do not edit.
+-- Generated from views/medication_administration.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'MedicationAdministration', 'key': 'medication_administration_id'}) }}
 
 with viewed as (

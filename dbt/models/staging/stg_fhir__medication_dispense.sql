@@ -1,5 +1,5 @@
 -- Grain: one row per MedicationDispense that the build recomputes.
--- Generated from views/medication_dispense.json by `lakehouse views compile`; do not edit.
+-- Generated from views/medication_dispense.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'MedicationDispense', 'key': 'medication_dispense_id'}) }}
 
 with viewed as (

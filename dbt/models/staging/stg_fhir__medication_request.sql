@@ -1,5 +1,5 @@
 -- Grain: one row per MedicationRequest that the build recomputes.
--- Generated from views/medication_request.json by `lakehouse views compile`; do not edit.
+-- Generated from views/medication_request.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'MedicationRequest', 'key': 'medication_request_id'}) }}
 
 with viewed as (

@@ -1,5 +1,5 @@
 -- Grain: one row per MedicationStatement that the build recomputes.
--- Generated from views/medication_statement.json by `lakehouse views compile`; do not edit.
+-- Generated from views/medication_statement.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'MedicationStatement', 'key': 'medication_statement_id'}) }}
 
 with viewed as (

@@ -1,5 +1,5 @@
 -- Grain: one row per Patient that the build recomputes.
--- Generated from views/patient.json by `lakehouse views compile`; do not edit.
+-- Generated from views/patient.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'Patient', 'key': 'patient_id'}) }}
 
 with viewed as (

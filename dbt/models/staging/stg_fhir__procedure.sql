@@ -1,5 +1,5 @@
 -- Grain: one row per Procedure that the build recomputes.
--- Generated from views/procedure.json by `lakehouse views compile`; do not edit.
+-- Generated from views/procedure.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'Procedure', 'key': 'procedure_id'}) }}
 
 with viewed as (

@@ -1,5 +1,5 @@
 -- Grain: one row per DiagnosticReport that the build recomputes.
--- Generated from views/report_note.json by `lakehouse views compile`; do not edit.
+-- Generated from views/report_note.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'DiagnosticReport', 'key': 'resource_id'}) }}
 
 with viewed as (

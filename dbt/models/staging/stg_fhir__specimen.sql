@@ -1,5 +1,5 @@
 -- Grain: one row per Specimen that the build recomputes.
--- Generated from views/specimen.json by `lakehouse views compile`; do not edit.
+-- Generated from views/specimen.json by `lakehouse generate`; do not edit.
 {{ config(meta={'resource_type': 'Specimen', 'key': 'specimen_id'}) }}
 
 with viewed as (

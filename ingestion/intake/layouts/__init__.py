@@ -1,7 +1,8 @@
 """The layout registry: which columns each tabular layout has, by version.
 
-Layouts are data (the ``.yml`` files beside this module); the table ``layout`` of the metadata
-database is their mirror for people and dashboards. Reading a table by its layout is landing's.
+Layouts are data: the ``.yml`` files beside this module, and ``layouts.yml`` in the folder of a source. The
+table ``layout`` of the metadata database is their mirror for people and dashboards. Reading a table by its
+layout is its source's.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from lakehouse.metadata import audit, models
 COLUMN_TYPES = frozenset({"string", "integer", "decimal", "date", "timestamp"})
 
 _FOLDER = Path(__file__).parent
+_SOURCES = Path(__file__).resolve().parents[2] / "sources"
 
 
 @dataclass(frozen=True)
@@ -74,15 +76,15 @@ class Nearest:
 
 
 @cache
-def load(folder: Path = _FOLDER) -> tuple[Layout, ...]:
-    """All layouts of ``folder``. Raises :class:`ConfigurationError` with the file at fault."""
+def load(folder: Path | None = None) -> tuple[Layout, ...]:
+    """All layouts, or those of one folder. Raises :class:`ConfigurationError` with the file at fault."""
     found: list[Layout] = []
-    for path in sorted(folder.glob("*.yml")):
+    for path in sorted(folder.glob("*.yml")) if folder else _files():
         try:
             found.extend(_read(_parse(path)))
         except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigurationError(
-                f"The layout file {path.name} is wrong: {error}.",
+                f"The layout file {path.parent.name}/{path.name} is wrong: {error}.",
                 hint="Compare it with synthea_csv.yml beside it.",
             ) from error
     keys = [(layout.name, layout.version) for layout in found]
@@ -92,12 +94,37 @@ def load(folder: Path = _FOLDER) -> tuple[Layout, ...]:
     return tuple(found)
 
 
+def find(name: str, version: str) -> Layout:
+    """The layout that a staged file names. Raises :class:`ConfigurationError` where it is gone."""
+    for layout in load():
+        if (layout.name, layout.version) == (name, version):
+            return layout
+    raise ConfigurationError(
+        f"There is no layout {name} (version {version}) any more, by which a file was taken in.",
+        hint="Bring it back, or take the file in again under another layout.",
+    )
+
+
+def file_types() -> frozenset[str]:
+    """The types of files that have layouts."""
+    return frozenset(layout.file_type for layout in load())
+
+
 def match(header: Sequence[str], file_types: Collection[str] | None = None) -> list[Layout]:
     """Layouts with exactly these columns, in any order and any case."""
     names = frozenset(_comparable(name) for name in header)
     if len(names) != len(header):
         return []
     return [layout for layout in _of(file_types) if layout.header == names]
+
+
+def columns_of(layout: Layout, header: Sequence[str]) -> list[str] | None:
+    """The layout's names of a file's columns, in the file's order; None where it is not its header."""
+    names = {_comparable(name): name for name in layout.columns}
+    found = [names.get(_comparable(name)) for name in header]
+    if len(found) != len(names) or None in found or len(set(found)) != len(found):
+        return None
+    return [name for name in found if name is not None]
 
 
 def nearest(header: Sequence[str], file_types: Collection[str] | None = None) -> Nearest | None:
@@ -118,7 +145,7 @@ def nearest(header: Sequence[str], file_types: Collection[str] | None = None) ->
     )
 
 
-def sync_layouts(engine: Engine, folder: Path = _FOLDER) -> int:
+def sync_layouts(engine: Engine, folder: Path | None = None) -> int:
     """Make the table ``layout`` equal to the files; gives the number of layouts.
 
     Each added, changed or removed layout is one audit event; with nothing to change, nothing is
@@ -158,6 +185,10 @@ def sync_layouts(engine: Engine, folder: Path = _FOLDER) -> int:
             )
         audit.append(session, *events)
     return len(wanted)
+
+
+def _files() -> list[Path]:
+    return [*sorted(_FOLDER.glob("*.yml")), *sorted(_SOURCES.glob("*/layouts.yml"))]
 
 
 def _parse(path: Path) -> Any:

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from ingestion.sources import Reason
+from ingestion.reasons import Reason
 from ingestion.sources.fhir.entries import take_one, take_request, with_logical_references_of_last
 from ingestion.sources.fhir.envelope import (
     BLANK,

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from ingestion.sources import Reason
+from ingestion.reasons import Reason
 from ingestion.sources.fhir import identity, json_scan
 from ingestion.sources.fhir.dates import is_date
 from ingestion.sources.fhir.envelope import BLANK, TAKEN_METHODS, Bundle, Entry, method_of

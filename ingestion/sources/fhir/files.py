@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from ingestion.sources import Event, Reason, streams
+from ingestion.reasons import Reason
+from ingestion.sources import Event, streams
 from ingestion.sources.fhir import json_scan
 from ingestion.sources.fhir.bundles import decoded_entries, take, take_document, take_resource
 from ingestion.sources.fhir.entries import take_request, with_logical_references_of_last

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ingestion.sources import Reason
+from ingestion.reasons import Reason
 from ingestion.sources.streams import MAX_RECORD_BYTES
 from lakehouse.errors import InputRejected
 

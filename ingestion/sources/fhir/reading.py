@@ -12,7 +12,8 @@ from typing import Final
 
 import msgspec
 
-from ingestion.sources import Event, FileRead, Reason, Rejected, streams
+from ingestion.reasons import Reason
+from ingestion.sources import Event, FileRead, Rejected, streams
 from ingestion.sources.fhir.envelope import NAMED
 from ingestion.sources.fhir.rows import Rows
 from ingestion.sources.fhir.shapes import RESOURCE, Head, refusal

@@ -13,7 +13,7 @@ from ingestion import columns
 from ingestion.sources import Batch
 from ingestion.sources.fhir.references import conditional_references
 from ingestion.sources.fhir.shapes import Meta
-from ingestion.sources.fhir.table import SCHEMA, TABLE
+from ingestion.sources.fhir.table import FHIR_RESOURCE
 
 #: Rows of one resource type are given out when they reach this, so that Parquet row groups hold
 #: one type each and statistics prune; all rows held together stay below the second.
@@ -142,4 +142,6 @@ class Rows:
             columns.text_lists(conditional),
             columns.utf8(bodies),
         ]
-        return Batch(TABLE, pa.RecordBatch.from_arrays(arrays, schema=SCHEMA))
+        return Batch(
+            FHIR_RESOURCE.name, pa.RecordBatch.from_arrays(arrays, schema=FHIR_RESOURCE.schema)
+        )

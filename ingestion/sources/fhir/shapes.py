@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, defstruct
 
-from ingestion.sources import Reason
+from ingestion.reasons import Reason
 from ingestion.sources.fhir.dates import NOT_A_DATE, all_seen, check_dates
 from ingestion.sources.fhir.versions import (
     OTHER_VERSION_ELEMENTS,

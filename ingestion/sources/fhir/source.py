@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -12,12 +12,13 @@ from typing import Final
 
 import pyarrow as pa
 
-from ingestion.sources import Batch, Event, FileRead, Reason, Rejected, StagedFile, streams
+from ingestion.reasons import Reason
+from ingestion.sources import Batch, Event, FileRead, Rejected, StagedFile, streams
 from ingestion.sources.fhir.doubled_keys import Screen
 from ingestion.sources.fhir.files import read
 from ingestion.sources.fhir.reading import FileReading
 from ingestion.sources.fhir.rows import Rows
-from ingestion.sources.fhir.table import SCHEMA, TABLE
+from ingestion.sources.fhir.table import FHIR_RESOURCE
 from lakehouse.store import ObjectStore
 
 #: Files up to this size are read ahead, several at a time.
@@ -32,8 +33,7 @@ class FhirSource:
 
     name = "fhir"
     file_types = frozenset({"fhir_bundle", "fhir_ndjson"})
-    tables: Mapping[str, pa.Schema] = {TABLE: SCHEMA}
-    sorted_by: Mapping[str, Sequence[str]] = {TABLE: ("resource_type",)}
+    tables = (FHIR_RESOURCE,)
 
     def read(self, store: ObjectStore, files: Sequence[StagedFile]) -> Iterator[Event]:
         yield from _without_doubled_keys(_split(store, files))
@@ -78,7 +78,7 @@ def _without_doubled_keys(events: Iterator[Event]) -> Iterator[Event]:
                     rejected = _doubled(event.rows, row)
                     lost[rejected.path] += 1
                     yield rejected
-                yield Batch(TABLE, _without(event.rows, doubled))
+                yield Batch(FHIR_RESOURCE.name, _without(event.rows, doubled))
             else:
                 yield event
     for path, end in ends.items():

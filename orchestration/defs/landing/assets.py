@@ -6,27 +6,23 @@ import dagster as dg
 
 from ingestion.landing import land
 from ingestion.sources import bronze_tables
-from orchestration.metadata import arrow_schema
+from lakehouse import lake
+from orchestration.metadata import column_schema, landed_sample
 from orchestration.resources import PlatformResource
 from orchestration.vocabulary import LANDING_POOL, OWNERS, RETRY, SUBMISSIONS
 
-_DESCRIPTIONS = {
-    "fhir_resource": "FHIR R4 resources as they arrived: one row a resource, its JSON text kept whole.",
-    "dicom_instance": "Headers of DICOM instances (never pixels): one row a file.",
-}
-
 SPECS = [
     dg.AssetSpec(
-        key=["bronze", table],
+        key=["bronze", name],
         deps=[dg.AssetKey(["raw", "submission"])],
         group_name="bronze",
         owners=OWNERS,
         kinds={"dlt", "parquet", "ducklake"},
         skippable=True,
-        description=_DESCRIPTIONS.get(table, f"Rows of {table} as they arrived."),
-        metadata={"dagster/column_schema": arrow_schema(schema)},
+        description=table.description,
+        metadata={"dagster/column_schema": column_schema(table)},
     )
-    for table, schema in sorted(bronze_tables().items())
+    for name, table in sorted(bronze_tables().items())
 ]
 
 
@@ -50,17 +46,23 @@ def landing(
         run_id=context.run_id,
         actor="dagster:landing",
     )
-    for table, rows in sorted(report.rows.items()):
-        if rows:
-            yield dg.MaterializeResult(
-                asset_key=["bronze", table],
-                metadata={
-                    "dagster/partition_row_count": rows,
-                    "records_arrived": report.arrived,
-                    "records_accepted": report.accepted,
-                    "records_quarantined": sum(report.quarantined.values()),
-                    "quarantined_by_reason": dict(report.quarantined),
-                    "bytes": report.bytes,
-                    "seconds": round(report.seconds, 3),
-                },
-            )
+    landed = {table: rows for table, rows in sorted(report.rows.items()) if rows}
+    with lake.connect(opened.settings) as connection:
+        samples = {
+            table: landed_sample(connection, bronze_tables()[table], context.partition_key)
+            for table in landed
+        }
+    for table, rows in landed.items():
+        yield dg.MaterializeResult(
+            asset_key=["bronze", table],
+            metadata={
+                **samples[table],
+                "dagster/partition_row_count": rows,
+                "records_arrived": report.arrived,
+                "records_accepted": report.accepted,
+                "records_quarantined": sum(report.quarantined.values()),
+                "quarantined_by_reason": dict(report.quarantined),
+                "bytes": report.bytes,
+                "seconds": round(report.seconds, 3),
+            },
+        )

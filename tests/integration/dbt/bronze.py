@@ -15,6 +15,8 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from ingestion.landing import ensure_tables
+from ingestion.sources import bronze_tables
 from ingestion.sources.fhir import identity
 from lakehouse import lake
 from lakehouse.metadata import builds, submissions
@@ -33,51 +35,6 @@ _BREACH = Breach(
     observed={"unexpected": 1, "checked": 1},
     expected="a rule that the test says is broken",
     message="1 of 1 break the rule.",
-)
-
-FHIR_SCHEMA = pa.schema(
-    [
-        ("submission_id", pa.string()),
-        ("source_file", pa.string()),
-        ("source_position", pa.int64()),
-        ("ingested_at", pa.timestamp("us", tz="UTC")),
-        ("sequence", pa.int64()),
-        ("resource_type", pa.string()),
-        ("resource_id", pa.string()),
-        ("version_id", pa.string()),
-        ("last_updated", pa.string()),
-        ("request_method", pa.string()),
-        ("condition", pa.string()),
-        ("is_subset", pa.bool_()),
-        ("conditional_references", pa.list_(pa.string())),
-        ("resource", pa.string()),
-    ]
-)
-DICOM_SCHEMA = pa.schema(
-    [
-        ("submission_id", pa.string()),
-        ("source_file", pa.string()),
-        ("source_position", pa.int64()),
-        ("ingested_at", pa.timestamp("us", tz="UTC")),
-        ("study_instance_uid", pa.string()),
-        ("series_instance_uid", pa.string()),
-        ("sop_instance_uid", pa.string()),
-        ("sop_class_uid", pa.string()),
-        ("transfer_syntax_uid", pa.string()),
-        ("modality", pa.string()),
-        ("body_part_examined", pa.string()),
-        ("patient_id", pa.string()),
-        ("study_date", pa.string()),
-        ("study_description", pa.string()),
-        ("series_description", pa.string()),
-        ("series_number", pa.int32()),
-        ("instance_number", pa.int32()),
-        ("manufacturer", pa.string()),
-        ("magnetic_field_strength", pa.float64()),
-        ("slice_thickness_mm", pa.float64()),
-        ("rows", pa.int32()),
-        ("columns", pa.int32()),
-    ]
 )
 
 
@@ -139,15 +96,21 @@ class Silver:
                 connection.execute(sa.text(f"delete from {table}"))
         self.connection.execute("drop schema if exists lake.silver cascade")
         self.connection.execute("create schema lake.silver")
-        for name, schema in (("fhir_resource", FHIR_SCHEMA), ("dicom_instance", DICOM_SCHEMA)):
-            empty = schema.empty_table()  # noqa: F841 - read by DuckDB
-            self.connection.execute(
-                f"create or replace table lake.bronze.{name} as select * from empty"
-            )
+        for table in bronze_tables().values():
+            self.connection.execute(f"drop table if exists lake.bronze.{table.name}")
+        ensure_tables(self.settings, self.connection)
         self.submissions.clear()
 
-    def land(self, arrivals: Iterable[Arrival], dicom: Sequence[Mapping[str, Any]] = ()) -> str:
-        """One more submission with these rows, landed and queued for Silver."""
+    def land(
+        self,
+        arrivals: Iterable[Arrival] = (),
+        dicom: Sequence[Mapping[str, Any]] = (),
+        **others: Sequence[Mapping[str, Any]],
+    ) -> str:
+        """One more submission with these rows, landed and queued for Silver.
+
+        ``others`` are rows of further Bronze tables, by the table's name.
+        """
         submission = f"2026{len(self.submissions):05d}"
         self.submissions.append(submission)
         rows = [
@@ -169,24 +132,22 @@ class Silver:
             }
             for position, arrival in enumerate(arrivals)
         ]
-        headers = [
-            {
-                **dict.fromkeys(DICOM_SCHEMA.names),
-                "submission_id": submission,
-                "source_file": f"{position}.dcm",
-                "source_position": 0,
-                "ingested_at": _ARRIVED_AT,
-                **header,
-            }
-            for position, header in enumerate(dicom)
-        ]
-        for name, schema, values in (
-            ("fhir_resource", FHIR_SCHEMA, rows),
-            ("dicom_instance", DICOM_SCHEMA, headers),
-        ):
-            if values:
-                landed = pa.Table.from_pylist(values, schema=schema)  # noqa: F841 - read by DuckDB
-                self.connection.execute(f"insert into lake.bronze.{name} select * from landed")
+        self._insert("fhir_resource", rows)
+        files = [{"source_file": f"{n}.dcm", **header} for n, header in enumerate(dicom)]
+        for table, values in {"dicom_instance": files, **others}.items():
+            self._insert(
+                table,
+                [
+                    {
+                        "submission_id": submission,
+                        "source_file": f"{table}.csv",
+                        "source_position": position,
+                        "ingested_at": _ARRIVED_AT,
+                        **value,
+                    }
+                    for position, value in enumerate(values)
+                ],
+            )
         with self.engine.begin() as connection:
             connection.execute(
                 sa.text(
@@ -253,6 +214,16 @@ class Silver:
             " where database_name = 'lake' and schema_name = 'silver' order by 1"
         ).fetchall()
         return {name: self.rows(f"silver.{name}") for (name,) in names}
+
+    def _insert(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        if rows:
+            schema = bronze_tables()[table].bronze_schema
+            # Rows say what they hold: null in all other columns.
+            landed = pa.Table.from_pylist(  # noqa: F841 - read by DuckDB
+                [{**dict.fromkeys(schema.names), **row} for row in rows],
+                schema=pa.schema([pa.field(column.name, column.type) for column in schema]),
+            )
+            self.connection.execute(f"insert into lake.bronze.{table} select * from landed")
 
     def _queue(self, submission: str, change: str) -> None:
         with self.engine.begin() as connection:

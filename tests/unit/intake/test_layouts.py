@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.intake import layouts
-from ingestion.intake.classify import FILE_TYPES
+from ingestion.intake.classify import file_types
 from lakehouse.errors import ConfigurationError
 
 GOOD = """
@@ -24,7 +24,7 @@ layouts:
 def test_every_layout_of_the_project_reads() -> None:
     found = layouts.load()
 
-    assert {layout.file_type for layout in found} <= set(FILE_TYPES)
+    assert {layout.file_type for layout in found} <= set(file_types())
     assert {"synthea_patients", "cms_rif_inpatient", "cms_idr_clm"} <= {one.name for one in found}
 
 

@@ -23,7 +23,7 @@ from pydicom.uid import (
 
 from ingestion.intake.classify import _is_bare_dicom
 from ingestion.sources import Batch, StagedFile
-from ingestion.sources.dicom import TAGS, DicomSource
+from ingestion.sources.dicom.reader import TAGS, DicomSource
 from lakehouse import store as storage
 from lakehouse.settings import Settings
 from lakehouse.store import LocalStore

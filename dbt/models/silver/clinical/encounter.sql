@@ -1,5 +1,5 @@
 -- Grain: one row per Encounter.
-{{ config(unique_key='encounter_id') }}
+{{ config(key='encounter_id') }}
 
 select
     encounter_id,

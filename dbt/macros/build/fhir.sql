@@ -50,7 +50,7 @@
 {% macro winning_rows(resource_types) -%}
     (
         select
-            {%- if execute and flags.WHICH in ('run', 'build') and build_state().finds_by_condition %}
+            {%- if is_building() and build_state().finds_by_condition %}
             bronze.* replace (
                 coalesce(renamed.resource_id, bronze.resource_id) as resource_id,
                 case
@@ -66,7 +66,7 @@
             bronze.*
             {%- endif %}
         from {{ source('bronze', 'fhir_resource') }} as bronze
-        {%- if execute and flags.WHICH in ('run', 'build') and build_state().finds_by_condition %}
+        {%- if is_building() and build_state().finds_by_condition %}
         left join {{ build_state().get('renamed_rows', '(' ~ renamed_rows() ~ ')') }} as renamed on bronze.rowid = renamed.bronze_row
         {%- endif %}
         where {{ is_winner(resource_types) }}
@@ -80,7 +80,7 @@
 -#}
 {% macro is_winner(resource_types) -%}
     bronze.resource_type in ({{ sql_list(resource_types) }})
-    {%- if execute and flags.WHICH in ('run', 'build') %}
+    {%- if is_building() %}
     {%- set known = build_state().get('submissions') or winning_submissions() %}
     {%- set submissions = [] %}
     {%- for type in resource_types %}{% do submissions.append(known.get(type, [])) %}{% endfor %}
@@ -90,9 +90,73 @@
             and bronze.rowid in (
                 select bronze_row
                 from memory.scratch.winner
-                where resource_type in ({{ sql_list(resource_types) }})
+                where
+                    resource_type in ({{ sql_list(resource_types) }})
+                    {%- if build_state().anew_types and model.resource_type == 'model' and not is_for_anew(model.unique_id) %}
+                    and (resource_type, resource_id) in (
+                        select (resource_type, resource_id) from memory.scratch.touched where is_touched
+                    )
+                    {%- endif %}
             )
     {%- endif %}
+{%- endmacro %}
+
+
+{#- Whether a Silver table that is made anew has the SQL of this model: its own, or its staging model's. -#}
+{% macro is_for_anew(unique_id) %}
+    {% for node in silver_models() if node.unique_id == unique_id or unique_id in node.depends_on.nodes %}
+        {% if is_anew(node.name) %}{{ return(true) }}{% endif %}
+    {% endfor %}
+    {{ return(false) }}
+{% endmacro %}
+
+
+{#-
+    What is read of FHIR's resources. In a full build every resource is recomputed, and `touched` is empty.
+-#}
+{% macro prepare_fhir(pending) %}
+    {% set rebuilds_all = build_state().rebuilds_all %}
+    {% if rebuilds_all %}
+        {% do run_query('create or replace table memory.scratch.touched (resource_type varchar, resource_id varchar, is_touched boolean)') %}
+        {% do find_by_condition() %}
+        {% do run_query('create or replace table memory.scratch.winner as ' ~ winners()) %}
+    {% else %}
+        {% do run_query('create or replace table memory.scratch.touched as ' ~ touched_by(pending, build_state().anew_types)) %}
+        {% do find_by_condition() %}
+        {% do run_query('create or replace table memory.scratch.winner as ' ~ winners('memory.scratch.touched')) %}
+        {% do touch_referrers() %}
+    {% endif %}
+    {% do resolve_references() %}
+    {% do run_query('create or replace table memory.scratch.current_link as ' ~ links()) %}
+    {% if not rebuilds_all %}
+        {% do touch_linked() %}
+    {% endif %}
+    {% do touch_studies(pending, rebuilds_all) %}
+    {% if not rebuilds_all %}
+        {% do resolve_references() %}
+    {% endif %}
+    {% if build_state().finds_by_condition %}
+        {% do run_query('create or replace table memory.scratch.renamed_row as ' ~ renamed_rows()) %}
+        {% do build_state().update({'renamed_rows': 'memory.scratch.renamed_row'}) %}
+    {% endif %}
+    {% do build_state().update({'submissions': winning_submissions()}) %}
+{% endmacro %}
+
+
+{#-
+    Resources in the Bronze rows of these submissions, which are touched, and all resources of these types.
+-#}
+{% macro touched_by(submissions, resource_types) -%}
+    select
+        resource_type,
+        resource_id,
+        bool_or(submission_id in ({{ sql_list(submissions) }})) as is_touched
+    from {{ source('bronze', 'fhir_resource') }}
+    where submission_id in ({{ sql_list(submissions) }})
+    {%- if resource_types %}
+        or resource_type in ({{ sql_list(resource_types) }})
+    {%- endif %}
+    group by resource_type, resource_id
 {%- endmacro %}
 
 

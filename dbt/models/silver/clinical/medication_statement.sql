@@ -1,5 +1,5 @@
 -- Grain: one row per MedicationStatement.
-{{ config(unique_key='medication_statement_id') }}
+{{ config(key='medication_statement_id') }}
 
 with named as (
     {{ with_named_medication('stg_fhir__medication_statement', 'medication_statement_id') }}

@@ -1,9 +1,9 @@
 -- Grain: one row per clinical note: patient, encounter and text, however often it was sent.
 {{ config(
-    unique_key='note_id',
+    key='note_id',
     kept='is_row',
     touched="select case resource_type when 'DocumentReference' then resource_id else resource_type || '/' || resource_id end
-             from memory.scratch.touched where resource_type in ('DocumentReference', 'DiagnosticReport')"
+             from memory.scratch.touched where is_touched and resource_type in ('DocumentReference', 'DiagnosticReport')"
 ) }}
 
 -- A DocumentReference gives the note its own id; where only a DiagnosticReport holds it, the id is

@@ -27,11 +27,11 @@ from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import VR
 
-from ingestion.sources import Batch, Event, FileRead, Reason, Rejected, StagedFile
+from ingestion.reasons import Reason
+from ingestion.sources import Batch, Event, FileRead, Rejected, StagedFile
+from ingestion.sources.dicom.tables import DICOM_INSTANCE
 from lakehouse.errors import InputRejected
 from lakehouse.store import ObjectStore
-
-TABLE: Final = "dicom_instance"
 
 #: Column → DICOM keyword (https://dicom.nema.org/medical/dicom/current/output/html/part06.html).
 _TEXTS: Final = {
@@ -58,42 +58,8 @@ _DECIMALS: Final = {
     "magnetic_field_strength": "MagneticFieldStrength",
     "slice_thickness_mm": "SliceThickness",
 }
-_COLUMNS: Final = (
-    "study_instance_uid",
-    "series_instance_uid",
-    "sop_instance_uid",
-    "sop_class_uid",
-    "transfer_syntax_uid",
-    "modality",
-    "body_part_examined",
-    "patient_id",
-    "study_date",
-    "study_description",
-    "series_description",
-    "series_number",
-    "instance_number",
-    "manufacturer",
-    "magnetic_field_strength",
-    "slice_thickness_mm",
-    "rows",
-    "columns",
-)
 _REQUIRED: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
-
-def _type_of(column: str) -> pa.DataType:
-    if column in _TEXTS:
-        return pa.string()
-    return pa.int32() if column in _INTEGERS else pa.float64()
-
-
-SCHEMA: Final = pa.schema(
-    [
-        pa.field("source_file", pa.string(), nullable=False),
-        pa.field("source_position", pa.int64(), nullable=False),
-        *(pa.field(column, _type_of(column)) for column in _COLUMNS),
-    ]
-)
 
 #: Enhanced objects have the slice thickness there, once for all frames (PS3.3, C.7.6.16.2.1).
 _SHARED: Final = "SharedFunctionalGroupsSequence"
@@ -289,8 +255,7 @@ class DicomSource:
 
     name = "dicom"
     file_types = frozenset({"dicom"})
-    tables: Mapping[str, pa.Schema] = {TABLE: SCHEMA}
-    sorted_by: Mapping[str, Sequence[str]] = {TABLE: ("study_instance_uid",)}
+    tables = (DICOM_INSTANCE,)
 
     def read(self, store: ObjectStore, files: Sequence[StagedFile]) -> Iterator[Event]:
         rows: list[dict[str, object]] = []
@@ -310,7 +275,11 @@ class DicomSource:
             rows.append({"source_file": file.path, "source_position": 0, **read.row})
             yield FileRead(file.path, arrived=1, accepted=1, quarantined=0)
             if len(rows) == _BATCH_ROWS:
-                yield Batch(TABLE, pa.RecordBatch.from_pylist(rows, SCHEMA))
+                yield Batch(
+                    DICOM_INSTANCE.name, pa.RecordBatch.from_pylist(rows, DICOM_INSTANCE.schema)
+                )
                 rows = []
         if rows:
-            yield Batch(TABLE, pa.RecordBatch.from_pylist(rows, SCHEMA))
+            yield Batch(
+                DICOM_INSTANCE.name, pa.RecordBatch.from_pylist(rows, DICOM_INSTANCE.schema)
+            )

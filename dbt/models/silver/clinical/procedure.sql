@@ -1,5 +1,5 @@
 -- Grain: one row per Procedure.
-{{ config(unique_key='procedure_id') }}
+{{ config(key='procedure_id') }}
 
 select
     procedure_id,

@@ -1,5 +1,5 @@
 -- Grain: one row per MedicationDispense.
-{{ config(unique_key='medication_dispense_id') }}
+{{ config(key='medication_dispense_id') }}
 
 with named as (
     {{ with_named_medication('stg_fhir__medication_dispense', 'medication_dispense_id') }}

@@ -1,8 +1,9 @@
 -- Grain: one row per electrocardiogram: an ECG report, or an ECG Observation that no report has.
 {{ config(
-    unique_key='ecg_id',
-    touched="select case resource_type when 'DiagnosticReport' then resource_id else resource_type || '/' || resource_id end
-             from memory.scratch.touched where resource_type in ('DiagnosticReport', 'Observation')"
+    key='ecg_id',
+    touched_by={
+        'fhir_resource': "case resource_type when 'DiagnosticReport' then resource_id else resource_type || '/' || resource_id end"
+    }
 ) }}
 
 -- A lone Observation has the id `Observation/<id>`: ids are unique within a resource type only.

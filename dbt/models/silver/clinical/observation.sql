@@ -1,5 +1,5 @@
 -- Grain: one row per Observation.
-{{ config(unique_key='observation_id') }}
+{{ config(key='observation_id') }}
 
 -- The numbers of an Observation and of its components are brought to the unit of their measure in one
 -- step; place 0 is the Observation itself.

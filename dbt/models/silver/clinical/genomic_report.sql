@@ -1,5 +1,5 @@
 -- Grain: one row per DiagnosticReport of genetics.
-{{ config(unique_key='report_id') }}
+{{ config(key='report_id') }}
 
 -- LOINC 53037-8 is the clinical significance of a variant; LA6668-3 pathogenic, LA26332-9 likely
 -- pathogenic. Where no result says so, the conclusion's words decide.

@@ -1,7 +1,8 @@
 -- Grain: one row per ImagingStudy, and per DICOM study that no ImagingStudy describes.
 {{ config(
-    unique_key='study_id',
-    touched="select resource_id from memory.scratch.touched where resource_type = 'ImagingStudy'
+    key='study_id',
+    touched_by={'dicom_instance': "'urn:oid:' || study_instance_uid"},
+    touched="select resource_id from memory.scratch.touched where is_touched and resource_type = 'ImagingStudy'
              union all
              select 'urn:oid:' || study_instance_uid from memory.scratch.touched_study"
 ) }}
@@ -10,24 +11,12 @@
 -- What describes the device comes from acquired series; where several have it, from the first of them.
 -- A study that only files tell of has the id `urn:oid:<study UID>` and no patient: the number in
 -- the header is the modality's own.
-with arrived as (
+with instance as (
     select
         dicom.*,
-        dicom.submission_id || chr(0) || dicom.source_file || chr(0) || dicom.source_position as arrival
-    from {{ source('bronze', 'dicom_instance') }} as dicom
-    semi join memory.scratch.live_submission as live on dicom.submission_id = live.submission_id
-    semi join memory.scratch.touched_study as touched
-        on dicom.study_instance_uid = touched.study_instance_uid
-),
-
--- One instance may lie in several folders: the latest arrival is it.
-instance as (
-    select
-        *,
-        {{ is_acquired('modality') }} as is_acquired
-    from arrived
-    qualify
-        row_number() over (partition by study_instance_uid, sop_instance_uid order by arrival desc) = 1
+        dicom.submission_id || chr(0) || dicom.source_file || chr(0) || dicom.source_position as arrival,
+        {{ is_acquired('dicom.modality') }} as is_acquired
+    from {{ current_rows('dicom_instance') }} as dicom
 ),
 
 placed as (
@@ -90,7 +79,7 @@ file_only as (
         where
             not starts_with(study_id, 'urn:oid:')
             and study_id not in (
-                select resource_id from memory.scratch.touched where resource_type = 'ImagingStudy'
+                select study_id from memory.scratch.imaging_study__touched
             )
     ) as kept on header.study_instance_uid = kept.study_instance_uid
     {%- endif %}

@@ -1,5 +1,5 @@
 -- Grain: one row per Patient.
-{{ config(unique_key='patient_id') }}
+{{ config(key='patient_id') }}
 
 with housed as (
     select

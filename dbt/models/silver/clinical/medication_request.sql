@@ -1,5 +1,5 @@
 -- Grain: one row per MedicationRequest.
-{{ config(unique_key='medication_request_id') }}
+{{ config(key='medication_request_id') }}
 
 with named as (
     {{ with_named_medication('stg_fhir__medication_request', 'medication_request_id') }}

@@ -1,5 +1,5 @@
 -- Grain: one row per Condition.
-{{ config(unique_key='condition_id') }}
+{{ config(key='condition_id') }}
 
 select
     condition_id,

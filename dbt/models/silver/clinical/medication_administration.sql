@@ -1,5 +1,5 @@
 -- Grain: one row per MedicationAdministration.
-{{ config(unique_key='medication_administration_id') }}
+{{ config(key='medication_administration_id') }}
 
 with named as (
     {{ with_named_medication('stg_fhir__medication_administration', 'medication_administration_id') }}
