@@ -8,6 +8,7 @@ cheap: Great Expectations lives in a process of its own (:mod:`quality.worker`),
 
 from __future__ import annotations
 
+from quality.dbt_nodes import NodeOutcome, store_nodes
 from quality.judging import judge_submissions
 from quality.results import CheckResult, blocking
 from quality.runner import inspect_published, run
@@ -15,6 +16,7 @@ from quality.worker import build_data_docs, close, share, warm_up
 
 __all__ = [
     "CheckResult",
+    "NodeOutcome",
     "blocking",
     "build_data_docs",
     "close",
@@ -22,5 +24,6 @@ __all__ = [
     "judge_submissions",
     "run",
     "share",
+    "store_nodes",
     "warm_up",
 ]

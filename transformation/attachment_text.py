@@ -419,6 +419,7 @@ def _tidied(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
 
 
+_RTF_HIDES: Final = re.compile(r"\\v(?![a-z0])")
 _RTF_RAISES: Final = re.compile(r"\\(?:super|up\d)")
 #: Control words, braces and texts; of a letter as ``\uN`` also what old readers show instead.
 _RTF_TOKEN: Final = re.compile(
@@ -451,6 +452,8 @@ def _rtf(raw: bytes, declared: str | None, damage: list[str]) -> str:
             lambda found: f"{{\\uc0\\u{ord(found[0])} }}",
             _decoded(raw, declared, damage),
         )
+    if _RTF_HIDES.search(marked):
+        marked = _without_hidden(marked)
     if _RTF_RAISES.search(marked):
         marked = _with_powers_marked(marked)
     try:
@@ -462,6 +465,31 @@ def _rtf(raw: bytes, declared: str | None, damage: list[str]) -> str:
     if "\ufffd" in text:
         damage.append("characters that the code page does not have")
     return _tidied(text.replace("\r", "").replace("\0", ""))
+
+
+def _without_hidden(rtf: str) -> str:
+    r"""RTF without hidden text: what stands after ``\v`` to the end of the group, to ``\v0`` or
+    ``\plain`` (RTF 1.9.1, Font Formatting). No reader of the document sees it."""
+    hidden = False
+    outside: list[bool] = []
+    kept: list[str] = []
+    end = 0
+    for token in _RTF_TOKEN.finditer(rtf):
+        # Between tokens are ends of lines, of which one may end a control word.
+        kept.append(rtf[end : token.start()])
+        end = token.end()
+        word = token["word"]
+        if token["brace"] == "{":
+            outside.append(hidden)
+        elif token["brace"]:
+            hidden = outside.pop() if outside else False
+        elif word == "v":
+            hidden = token["number"] != "0"
+        elif word == "plain":
+            hidden = False
+        if not hidden or not (word in _RTF_LAYOUT or _rtf_characters(token)):
+            kept.append(token[0])
+    return "".join(kept)
 
 
 def _with_powers_marked(rtf: str) -> str:

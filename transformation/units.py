@@ -135,12 +135,13 @@ def read_units(project: Path) -> Units:
 
 
 def tidied(text: str) -> str:
-    """A unit without annotations (`{beats}/min`), which mean nothing (UCUM, section 6)."""
+    """A unit without annotations (`{beats}/min`), which mean nothing (UCUM, section 6), and without the
+    full stop of an abbreviation (`lbs.`)."""
     plain = text.replace("\u00b5", "u").replace("\u03bc", "u")
     bare = _ANNOTATION.sub("", plain).strip()
     if not bare and plain.strip():
         return "1"
-    return bare.rstrip("/") if bare != plain.strip() else bare
+    return bare.rstrip("/" if bare != plain.strip() else "").rstrip(".").rstrip()
 
 
 def unit_macros(units: Units) -> str:

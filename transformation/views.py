@@ -38,6 +38,9 @@ DBT = Path(__file__).resolve().parents[1] / "dbt"
 _PROVENANCE = ("submission_id", "source_file", "source_position", "ingested_at")
 #: What a resource contains, for references into it; of views with references only.
 _CONTAINED = "contained_keys"
+#: Whether it says, in a way that is not known here, that what it says is not so.
+_MODIFIED = "has_unknown_modifier"
+_MODIFIER_ISSUE = "modifierExtension that is not known: the record does not count"
 _DATES = frozenset({"date", "dateTime", "instant"})
 _REFERENCE_TAG = "reference/target"
 _CONCEPT_TAG = "concept/columns"
@@ -99,6 +102,7 @@ class StagedColumn:
     description: str
     data_type: str
     target: str | None = None
+    is_list: bool = False
     is_date: bool = False
     expression: str | None = None
     #: Whether its values are of a closed list: they may be shown as a sample.
@@ -249,7 +253,15 @@ def staging_model(view: StagedView) -> str:
     ]
     issues: list[str] = []
     for column in view.columns:
-        if column.target is not None:
+        if column.target is not None and column.is_list:
+            tidied.append(
+                f"{{{{ reference_ids('viewed.{column.source}', '{column.target}', "
+                f"'viewed.{view.key}', 'viewed.{_CONTAINED}') }}}} as {column.name}"
+            )
+            issues.append(
+                f"['{column.name}', reference_list_issue('{column.source}', '{column.name}')]"
+            )
+        elif column.target is not None:
             conditional = f"{column.source}_target"
             tidied.append(
                 f"{{{{ reference_id('viewed.{column.source}', '{column.target}', "
@@ -267,7 +279,7 @@ def staging_model(view: StagedView) -> str:
     lines.append(",\n".join(f"        {item}" for item in tidied))
     lines.append("    from viewed")
     for column in view.columns:
-        if column.target is not None:
+        if column.target is not None and not column.is_list:
             lines += [
                 f"    left join memory.scratch.conditional_reference as {column.source}_target",
                 f"        on {{{{ conditional_text('viewed.{column.source}') }}}} = "
@@ -277,13 +289,11 @@ def staging_model(view: StagedView) -> str:
     lines += [")" + ("," if steps else ""), *steps]
     lines += ["", "select"]
     selected = [_selected(column) for column in view.columns]
-    selected.append(f"{{{{ record_counts('{view.resource}') }}}} as {COUNTS}")
+    selected.append(f"{{{{ record_counts('{view.resource}') }}}} and not {_MODIFIED} as {COUNTS}")
+    issues.append(f"['{COUNTS}', \"case when {_MODIFIED} then '{_MODIFIER_ISSUE}' end\"]")
     selected += list(_PROVENANCE)
-    if issues:
-        found = ",\n        ".join(issues)
-        selected.append(f"{{{{ issues([\n        {found}\n    ]) }}}} as issues")
-    else:
-        selected.append("null::struct(column_name varchar, reason varchar)[] as issues")
+    found = ",\n        ".join(issues)
+    selected.append(f"{{{{ issues([\n        {found}\n    ]) }}}} as issues")
     lines.append(",\n".join(f"    {item}" for item in selected))
     lines.append("from preferred" if view.concepts else "from tidied")
     return "\n".join(lines) + "\n"
@@ -367,6 +377,7 @@ def documentation(views: list[StagedView]) -> str:
 #: Reference columns of the Silver tables that are more than their view.
 _REFERENCES = (
     ("patient", "replaced_by_id", "Patient"),
+    ("patient", "replaces_ids", "Patient"),
     ("encounter", "patient_id", "Patient"),
     ("encounter", "provider_id", "Practitioner|PractitionerRole|RelatedPerson"),
     ("encounter", "part_of_id", "Encounter"),
@@ -411,7 +422,7 @@ def reference_integrity(views: list[StagedView], passed_through: frozenset[str])
             references += [
                 (view.name, column.name, column.target)
                 for column in view.columns
-                if column.target is not None
+                if column.target is not None and not column.is_list
             ]
     lines = [
         "-- Grain: one row per Silver table, reference column and submission.",
@@ -499,7 +510,7 @@ def _read(path: Path, rules: Mapping[str, Mapping[str, list[str]]]) -> StagedVie
     text = path.read_text(encoding="utf-8")
     document: dict[str, Any] = json.loads(text)
     targets = dict(_tagged(document, _REFERENCE_TAG))
-    passed = (*_PROVENANCE, _CONTAINED) if targets else _PROVENANCE
+    passed = (*_PROVENANCE, _CONTAINED, _MODIFIED) if targets else (*_PROVENANCE, _MODIFIED)
     compiled = compile_view(text, source=_SOURCE, passthrough=passed, assume_type=True)
     taken = dict(_tagged(document, _CONCEPT_TAG))
     columns: list[StagedColumn] = []
@@ -522,11 +533,12 @@ def _read(path: Path, rules: Mapping[str, Mapping[str, list[str]]]) -> StagedVie
         target = targets.get(column.name)
         columns.append(
             StagedColumn(
-                name=column.name.removesuffix("_reference") + "_id" if target else column.name,
+                name=_id_column(column.name) if target else column.name,
                 source=column.name,
                 description=description,
                 data_type=column.sql_type + ("[]" if column.collection else ""),
                 target=target,
+                is_list=column.collection,
                 is_date=column.fhir_type in _DATES and not column.collection,
                 is_coded=column.fhir_type in _CODED,
             )
@@ -546,6 +558,13 @@ def _read(path: Path, rules: Mapping[str, Mapping[str, list[str]]]) -> StagedVie
         ),
         sql=compiled.sql,
     )
+
+
+def _id_column(reference_column: str) -> str:
+    """The name of the column with the id, or the ids, that references stand for."""
+    if reference_column.endswith("_references"):
+        return reference_column.removesuffix("_references") + "_ids"
+    return reference_column.removesuffix("_reference") + "_id"
 
 
 def _tagged(document: dict[str, Any], tag_name: str) -> Iterator[tuple[str, str]]:

@@ -293,6 +293,29 @@ def gold(engine: Engine) -> Gold | None:
     return Gold(row.build_id, row.gold_snapshot) if row is not None else None
 
 
+def not_in_gold(engine: Engine) -> list[str]:
+    """Submissions that Silver took in after the build that Gold held when it was last whole."""
+    held = gold(engine)
+    with Session(engine) as session:
+        return list(
+            session.scalars(
+                select(models.BuildSubmission.submission_id)
+                .join(models.Build, models.Build.build_id == models.BuildSubmission.build_id)
+                .join(
+                    models.Submission,
+                    models.Submission.submission_id == models.BuildSubmission.submission_id,
+                )
+                .where(
+                    models.BuildSubmission.change == "added",
+                    models.Submission.in_silver,
+                    models.Build.build_id > (held.build_id if held is not None else ""),
+                )
+                .distinct()
+                .order_by(models.BuildSubmission.submission_id)
+            )
+        )
+
+
 def whole_silver(engine: Engine) -> str:
     """The build that Silver holds. Raises :class:`BuildError` where the newest one did not succeed.
 

@@ -84,6 +84,8 @@ def test_html_that_is_too_deep_is_told_and_deep_html_is_whole() -> None:
         (rb"{\rtf1 10{\fs16\up6\b 9}/L, 10\up6 9\up0 /L}", "10^9/L, 10^9/L"),
         (rb"{\rtf1 10{\super\insrsid12 -}{\super\insrsid34 1}{\super 2}}", "10^-12"),
         (rb"{\rtf1 10{\super\u8722?3}, 10{\super\'963}, 10{\super\'39}}", "10^−3, 10^–3, 10^9"),
+        (rb"{\rtf1 a {\v b\par {\b c}}d\v\par e\v0\par f\v g\plain  h\vieww1 }", "a d\nf h"),
+        (b"{\\rtf1 {\\v x}a\\par\r\nb}", "a\nb"),
         (rb"{\rtf1 10\super 9\plain /L 4\par 2{\super th}}", "10^9/L 4\n2th"),
         (b"{\\rtf1 10{\\super\r\n 9}/L}", "10 ^9/L"),
         (rb"{\rtf1 CO{\sub 2} 5\super0 6 \\super 7\{8\}}", "CO2 56 \\super 7{8}"),

@@ -169,12 +169,14 @@ def test_what_is_no_known_unit_stands_for_none(units: Units, text: str) -> None:
 
 
 def test_annotations_alone_stand_for_one() -> None:
-    assert [tidied(text) for text in ("{a}", "{a}/min", "mg{b}", "", "/uL")] == [
+    assert [tidied(text) for text in ("{a}", "{a}/min", "mg{b}", "", "/uL", "Kgs.", "in. ")] == [
         "1",
         "/min",
         "mg",
         "",
         "/uL",
+        "Kgs",
+        "in",
     ]
 
 

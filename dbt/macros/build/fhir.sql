@@ -10,7 +10,9 @@
             case
                 when contains(bronze.resource, '"contained"')
                     then {{ contained_keys("try(from_json(json_extract(bronze.resource, '$.contained'), '[{\"resourceType\":\"VARCHAR\",\"id\":\"VARCHAR\"}]'))") }}
-            end as contained_keys
+            end as contained_keys,
+            contains(bronze.resource, '"modifierExtension"')
+            and {{ has_modifier_extension('bronze.resource') }} as has_unknown_modifier
         from {{ winning_rows([resource_type]) }} as bronze
         {%- for text in texts or [] %}
         {{ 'where' if loop.first else 'or' }} contains(bronze.resource, '"{{ text }}"')
@@ -20,13 +22,58 @@
 
 
 {#-
-    The Observations inside winning resources of one type, with the owner's id: contained resources have
-    no life of their own (https://hl7.org/fhir/R4/references.html#contained) and no row in Silver. An
-    Observation and its components have the same elements for code and value.
+    Whether a resource has a modifierExtension, of itself or of a part of it: an extension that may turn
+    what the rest says into its opposite. None is known here, and what is not known must not be taken as
+    if it were understood: https://hl7.org/fhir/R4/extensibility.html#modifierExtension. Contained
+    resources have their own.
+-#}
+{% macro has_modifier_extension(resource) -%}
+    len(
+        list_filter(
+            json_extract(json_merge_patch({{ resource }}, '{"contained":null}'), '$..modifierExtension'),
+            lambda modifiers: json_array_length(modifiers) > 0
+        )
+    ) > 0
+{%- endmacro %}
+
+
+{#-
+    What the Observations inside winning resources of one type say, with the owner's id: contained
+    resources have no life of their own (https://hl7.org/fhir/R4/references.html#contained) and no row in
+    Silver. One row (`part`) for the Observation itself, place 0, and for each of its components.
 -#}
 {% macro contained_observations(resource_type) -%}
-    {%- set finding = '"code":{"coding":[{"code":"VARCHAR"}]},"valueQuantity":{"value":"DOUBLE"},"valueCodeableConcept":{"coding":[{"code":"VARCHAR","display":"VARCHAR"}],"text":"VARCHAR"},"valueString":"VARCHAR"' -%}
-    select resource_id, observation
+    {%- set finding = '"code":{"coding":[{"system":"VARCHAR","code":"VARCHAR","display":"VARCHAR","userSelected":"BOOLEAN"}]},"valueQuantity":{"value":"JSON","unit":"VARCHAR","code":"VARCHAR"},"valueCodeableConcept":{"coding":[{"system":"VARCHAR","code":"VARCHAR","display":"VARCHAR","userSelected":"BOOLEAN"}],"text":"VARCHAR"},"valueString":"VARCHAR","valueSampledData":"JSON"' -%}
+    select
+        resource_id,
+        observation.id as observation_id,
+        observation.status,
+        unnest(
+            list_transform(
+                list_concat(
+                    [
+                        struct_pack(
+                            code := observation.code,
+                            "valueQuantity" := observation."valueQuantity",
+                            "valueCodeableConcept" := observation."valueCodeableConcept",
+                            "valueString" := observation."valueString",
+                            "valueSampledData" := observation."valueSampledData"
+                        )
+                    ],
+                    observation.component
+                ),
+                lambda part, place: {
+                    'place': place - 1,
+                    'codings': {{ codings('part.code.coding') }},
+                    'value': try_cast(part."valueQuantity".value::varchar as double),
+                    'unit_code': part."valueQuantity".code,
+                    'unit': part."valueQuantity".unit,
+                    'value_codings': {{ codings('part."valueCodeableConcept".coding') }},
+                    'text': coalesce(part."valueCodeableConcept".text, part."valueString"),
+                    'is_waveform': part."valueSampledData" is not null
+                }
+            )
+        ) as part
     from (
         select
             bronze.resource_id,

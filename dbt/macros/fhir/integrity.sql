@@ -10,6 +10,10 @@
         select distinct resource_type, resource_id from {{ ref('resource_identifier') }}
         union all
         select 'Claim', claim_id from {{ ref('claim') }}
+        union all
+        select 'MedicationRequest', medication_request_id from {{ ref('medication_request') }}
+        union all
+        select 'Specimen', specimen_id from {{ ref('specimen') }}
     ),
 
     target as (
@@ -24,7 +28,7 @@
     reference as (
         {%- for table, column, types in references %}
         select {{ loop.index }} as place, {{ targets.index(types) + 1 }} as target, {{ column }} as resource_id, submission_id
-        from {{ ref(table) }}
+        from {{ ref(table) if not column.endswith('_ids') else '(select unnest(' ~ column ~ ') as ' ~ column ~ ', submission_id from ' ~ ref(table) ~ ')' }}
         where {{ column }} is not null
         {{ 'union all' if not loop.last }}
         {%- endfor %}

@@ -21,6 +21,27 @@
 {%- endmacro %}
 
 
+{#-
+    An Age in years: its unit is a UCUM unit of time (https://hl7.org/fhir/R4/datatypes.html#Age), of which
+    a year has 365.25 days and twelve months (UCUM, table 10). Null with a comparator or another unit.
+-#}
+{% macro age_in_years(age) -%}
+    list_transform(
+        [from_json({{ age }}, '{"comparator":"VARCHAR","value":"DOUBLE","code":"VARCHAR","unit":"VARCHAR"}')],
+        lambda q: case
+            when q.comparator is null
+                then q.value / case coalesce(q.code, q.unit)
+                    when 'a' then 1
+                    when 'mo' then 12
+                    when 'wk' then 365.25 / 7
+                    when 'd' then 365.25
+                    when 'h' then 365.25 * 24
+                end
+        end
+    )[1]
+{%- endmacro %}
+
+
 {#- A Range as `low - high unit`, with one end as `>= low unit` or `<= high unit`. -#}
 {% macro range_text(range) -%}
     {%- set parsed -%}

@@ -32,6 +32,15 @@
 {%- endmacro %}
 
 
+{#- The ids that a list of references stands for; those that stand for none are left out. -#}
+{% macro reference_ids(texts, types, owner, contained) -%}
+    list_filter(
+        list_transform({{ texts }}, lambda named: {{ reference_id('named', types, none, owner, contained) }}),
+        lambda id: id is not null
+    )
+{%- endmacro %}
+
+
 {#- `Type/id` of contained resources, parsed with these two elements. -#}
 {% macro contained_keys(parsed) -%}
     list_transform({{ parsed }}, lambda held: held."resourceType" || '/' || held.id)
@@ -41,6 +50,18 @@
 {#- The text by which memory.scratch.conditional_reference knows a reference; null for all others. -#}
 {% macro conditional_text(text) -%}
     case when contains({{ text }}, '?') then url_decode({{ text }}) end
+{%- endmacro %}
+
+
+{#- Why references of a list gave no id. -#}
+{% macro reference_list_issue(texts, ids) -%}
+    case
+        when coalesce(len({{ texts }}), 0) = coalesce(len({{ ids }}), 0) then null
+        when len(list_filter({{ texts }}, lambda named: starts_with(named, '#'))) > len(list_filter({{ ids }}, lambda id: contains(id, '#')))
+            then 'contained reference without its target'
+        when len(list_filter({{ texts }}, lambda named: contains(named, '?'))) > 0 then 'conditional reference without its target'
+        else 'reference to something else'
+    end
 {%- endmacro %}
 
 

@@ -6,7 +6,7 @@
 
 {#-
     A unit as the lists spell it: one sign for micro, no annotations (`{beats}/min` is `/min`, `{score}`
-    is `1`: UCUM, section 6). The same as transformation.units.tidied.
+    is `1`: UCUM, section 6), no full stop of an abbreviation. The same as transformation.units.tidied.
 -#}
 {% macro tidied_unit(text) -%}
     case
@@ -14,9 +14,9 @@
             then
                 case
                     when trim(regexp_replace({{ text }}, '\{[^{}]*\}', '', 'g')) = '' then '1'
-                    else rtrim(trim(regexp_replace(translate({{ text }}, 'µμ', 'uu'), '\{[^{}]*\}', '', 'g')), '/')
+                    else rtrim(rtrim(rtrim(trim(regexp_replace(translate({{ text }}, 'µμ', 'uu'), '\{[^{}]*\}', '', 'g')), '/'), '.'))
                 end
-        else nullif(trim(translate({{ text }}, 'µμ', 'uu')), '')
+        else nullif(rtrim(rtrim(trim(translate({{ text }}, 'µμ', 'uu')), '.')), '')
     end
 {%- endmacro %}
 

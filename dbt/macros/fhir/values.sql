@@ -46,7 +46,18 @@
     text. Of a date without a time it is the first instant, in UTC.
 -#}
 {% macro instant_of(text) -%}
-    coalesce(try_cast({{ text }} as timestamptz), {{ first_day(text) }}::timestamptz)
+    coalesce({{ instant(text) }}, {{ first_day(text) }}::timestamptz)
+{%- endmacro %}
+
+
+{#- The earliest of a list of FHIR dates or times, as written. -#}
+{% macro earliest(texts) -%}
+    list_sort(
+        list_transform(
+            list_filter({{ texts }}, lambda written: {{ fhir_date('written') }} is not null),
+            lambda written: {'instant': {{ instant_of('written') }}, 'written': written}
+        )
+    )[1].written
 {%- endmacro %}
 
 

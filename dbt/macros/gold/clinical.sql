@@ -46,8 +46,8 @@
 {% macro length_hours(started_at, ended_at) -%}
     case
         when length({{ started_at }}) <= 10 or length({{ ended_at }}) <= 10 then null
-        when try_cast({{ ended_at }} as timestamptz) >= try_cast({{ started_at }} as timestamptz)
-            then date_diff('second', try_cast({{ started_at }} as timestamptz), try_cast({{ ended_at }} as timestamptz)) / 3600
+        when {{ instant(ended_at) }} >= {{ instant(started_at) }}
+            then date_diff('second', {{ instant(started_at) }}, {{ instant(ended_at) }}) / 3600
     end
 {%- endmacro %}
 

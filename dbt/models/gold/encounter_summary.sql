@@ -2,12 +2,13 @@
 
 -- Everything is aggregated once per encounter (or joined once per patient) and then looked up. Lists
 -- are sorted when they are whole, by their first fields: ordered aggregates are four times slower. A list
--- that is null is made empty by appending nothing: coalesce copies value by value.
+-- that is null is made empty by appending nothing: coalesce copies value by value. An encounter of which
+-- only the end is known as a day is on that day.
 with encounter as (
     select
         encounter_id,
         patient_id,
-        {{ local_date('started_at') }} as encounter_date,
+        coalesce({{ local_date('started_at') }}, {{ local_date('ended_at') }}) as encounter_date,
         started_at,
         ended_at,
         class_code,
@@ -34,7 +35,7 @@ condition_span as (
     select
         *,
         coalesce(
-            {{ first_day('abatement_at') }},
+            {{ last_day_of('abatement_at') }},
             case when {{ is_over() }} then first_day end
         ) as abated_on
     from (

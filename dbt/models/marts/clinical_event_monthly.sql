@@ -40,7 +40,7 @@ with event as (
 dated as (
     select
         event.* replace (
-            coalesce(event.happened_at, encounter.started_at) as happened_at,
+            coalesce(event.happened_at, encounter.started_at, encounter.ended_at) as happened_at,
             {{ published_code('event.code', 'event.text') }} as code,
             case when event.code is not null then event.code_system end as code_system
         )

@@ -3,7 +3,8 @@
 with measured as (
     select
         *,
-        case when length_hours <= {{ longest_stay_hours() }} then length_hours end as plausible_hours
+        case when length_hours <= {{ longest_stay_hours() }} then length_hours end as plausible_hours,
+        case when length(encounter_started_at) >= 7 then encounter_started_at else encounter_ended_at end as happened_at
     from (
         select *, {{ length_hours('encounter_started_at', 'encounter_ended_at') }} as length_hours
         from {{ ref('encounter_summary') }}
@@ -12,7 +13,7 @@ with measured as (
 
 counted as (
     select
-        date_trunc('month', {{ first_day('summary.encounter_started_at') }})::date as encounter_month,
+        date_trunc('month', {{ first_day('summary.happened_at') }})::date as encounter_month,
         {{ class_in_words('summary.encounter_class') }} as encounter_class,
         {{ stated('coalesce(type_name.display, ' ~ published_code('summary.encounter_type_code', 'summary.encounter_type_display') ~ ')') }} as encounter_type,
         coalesce(profile.sex, 'unknown') as sex,
@@ -30,7 +31,7 @@ counted as (
         on
             summary.encounter_type_code = type_name.code
             and summary.encounter_type_system is not distinct from type_name.code_system
-    where length(summary.encounter_started_at) >= 7
+    where length(summary.happened_at) >= 7
     group by all
 )
 

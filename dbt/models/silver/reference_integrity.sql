@@ -26,6 +26,7 @@
 
 {{ count_references([
     ['patient', 'replaced_by_id', 'Patient'],
+    ['patient', 'replaces_ids', 'Patient'],
     ['encounter', 'patient_id', 'Patient'],
     ['encounter', 'provider_id', 'Practitioner|PractitionerRole|RelatedPerson'],
     ['encounter', 'part_of_id', 'Encounter'],

@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('AllergyIntolerance') }} as src
     )
 
@@ -31,7 +32,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from parsed
 ),
 
@@ -84,7 +86,7 @@ select
     criticality,
     onset_at__checked as onset_at,
     recorded_at__checked as recorded_at,
-    {{ record_counts('AllergyIntolerance') }} as counts,
+    {{ record_counts('AllergyIntolerance') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -93,6 +95,7 @@ select
         ['patient_id', reference_issue('patient_reference', 'patient_id')],
         ['encounter_id', reference_issue('encounter_reference', 'encounter_id')],
         ['onset_at', "case when onset_at is not null and onset_at__checked is null then 'not a date' end"],
-        ['recorded_at', "case when recorded_at is not null and recorded_at__checked is null then 'not a date' end"]
+        ['recorded_at', "case when recorded_at is not null and recorded_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

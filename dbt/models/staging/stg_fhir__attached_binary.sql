@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."has_unknown_modifier"
       from {{ current_resources('Binary') }} as src
     ),
 
@@ -27,7 +28,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "has_unknown_modifier"
     from matching
 ),
 
@@ -41,10 +43,12 @@ select
     resource_id,
     content_type,
     data,
-    {{ record_counts('Binary') }} as counts,
+    {{ record_counts('Binary') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
     ingested_at,
-    null::struct(column_name varchar, reason varchar)[] as issues
+    {{ issues([
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
+    ]) }} as issues
 from tidied

@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('CarePlan') }} as src
     )
 
@@ -30,7 +31,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from parsed
 ),
 
@@ -79,7 +81,7 @@ select
     started_at__checked as started_at,
     ended_at__checked as ended_at,
     activity_count,
-    {{ record_counts('CarePlan') }} as counts,
+    {{ record_counts('CarePlan') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -88,6 +90,7 @@ select
         ['patient_id', reference_issue('patient_reference', 'patient_id')],
         ['encounter_id', reference_issue('encounter_reference', 'encounter_id')],
         ['started_at', "case when started_at is not null and started_at__checked is null then 'not a date' end"],
-        ['ended_at', "case when ended_at is not null and ended_at__checked is null then 'not a date' end"]
+        ['ended_at', "case when ended_at is not null and ended_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

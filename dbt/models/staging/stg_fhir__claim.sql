@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('Claim') }} as src
     ),
 
@@ -44,7 +45,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from firsts
 ),
 
@@ -101,7 +103,7 @@ select
     total,
     currency,
     payer,
-    {{ record_counts('Claim') }} as counts,
+    {{ record_counts('Claim') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -112,6 +114,7 @@ select
         ['started_at', "case when started_at is not null and started_at__checked is null then 'not a date' end"],
         ['ended_at', "case when ended_at is not null and ended_at__checked is null then 'not a date' end"],
         ['created_at', "case when created_at is not null and created_at__checked is null then 'not a date' end"],
-        ['provider_id', reference_issue('provider_reference', 'provider_id')]
+        ['provider_id', reference_issue('provider_reference', 'provider_id')],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('Condition') }} as src
     )
 
@@ -39,7 +40,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from parsed
 ),
 
@@ -106,7 +108,7 @@ select
     abatement_range,
     abatement_string,
     recorded_at__checked as recorded_at,
-    {{ record_counts('Condition') }} as counts,
+    {{ record_counts('Condition') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -119,6 +121,7 @@ select
         ['abatement_at', "case when abatement_at is not null and abatement_at__checked is null then 'not a date' end"],
         ['abatement_period_end', "case when abatement_period_end is not null and abatement_period_end__checked is null then 'not a date' end"],
         ['abatement_period_start', "case when abatement_period_start is not null and abatement_period_start__checked is null then 'not a date' end"],
-        ['recorded_at', "case when recorded_at is not null and recorded_at__checked is null then 'not a date' end"]
+        ['recorded_at', "case when recorded_at is not null and recorded_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('Coverage') }} as src
     ),
 
@@ -35,7 +36,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from firsts
 ),
 
@@ -81,7 +83,7 @@ select
     started_at__checked as started_at,
     ended_at__checked as ended_at,
     payor,
-    {{ record_counts('Coverage') }} as counts,
+    {{ record_counts('Coverage') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -89,6 +91,7 @@ select
     {{ issues([
         ['patient_id', reference_issue('patient_reference', 'patient_id')],
         ['started_at', "case when started_at is not null and started_at__checked is null then 'not a date' end"],
-        ['ended_at', "case when ended_at is not null and ended_at__checked is null then 'not a date' end"]
+        ['ended_at', "case when ended_at is not null and ended_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('Device') }} as src
     ),
 
@@ -35,7 +36,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from firsts
 ),
 
@@ -78,7 +80,7 @@ select
     manufacturer,
     manufactured_at__checked as manufactured_at,
     expires_at__checked as expires_at,
-    {{ record_counts('Device') }} as counts,
+    {{ record_counts('Device') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -86,6 +88,7 @@ select
     {{ issues([
         ['patient_id', reference_issue('patient_reference', 'patient_id')],
         ['manufactured_at', "case when manufactured_at is not null and manufactured_at__checked is null then 'not a date' end"],
-        ['expires_at', "case when expires_at is not null and expires_at__checked is null then 'not a date' end"]
+        ['expires_at', "case when expires_at is not null and expires_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

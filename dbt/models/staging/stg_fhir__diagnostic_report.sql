@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('DiagnosticReport') }} as src
     )
 
@@ -31,7 +32,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from parsed
 ),
 
@@ -84,7 +86,7 @@ select
     issued_at__checked as issued_at,
     result_count,
     conclusion,
-    {{ record_counts('DiagnosticReport') }} as counts,
+    {{ record_counts('DiagnosticReport') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -94,6 +96,7 @@ select
         ['encounter_id', reference_issue('encounter_reference', 'encounter_id')],
         ['effective_at', "case when effective_at is not null and effective_at__checked is null then 'not a date' end"],
         ['period_start', "case when period_start is not null and period_start__checked is null then 'not a date' end"],
-        ['issued_at', "case when issued_at is not null and issued_at__checked is null then 'not a date' end"]
+        ['issued_at', "case when issued_at is not null and issued_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('DocumentReference') }} as src
     ),
 
@@ -42,7 +43,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from firsts
 ),
 
@@ -70,7 +72,7 @@ select
     document_status,
     contained_binaries,
     attachments,
-    {{ record_counts('DocumentReference') }} as counts,
+    {{ record_counts('DocumentReference') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -79,6 +81,7 @@ select
         ['patient_id', reference_issue('patient_reference', 'patient_id')],
         ['encounter_id', reference_issue('encounter_reference', 'encounter_id')],
         ['noted_at', "case when noted_at is not null and noted_at__checked is null then 'not a date' end"],
-        ['dated_at', "case when dated_at is not null and dated_at__checked is null then 'not a date' end"]
+        ['dated_at', "case when dated_at is not null and dated_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from tidied

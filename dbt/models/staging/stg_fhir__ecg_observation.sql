@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('Observation', ['11524-6', '34534-8', '28010-7', '18844-1', '29303009']) }} as src
     ),
 
@@ -42,7 +43,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from firsts
 ),
 
@@ -85,7 +87,7 @@ select
     status,
     coalesce(interpretation_concepts__coding.display, interpretation_concepts__concept.text) as interpretation,
     note_text,
-    {{ record_counts('Observation') }} as counts,
+    {{ record_counts('Observation') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -94,6 +96,7 @@ select
         ['patient_id', reference_issue('patient_reference', 'patient_id')],
         ['encounter_id', reference_issue('encounter_reference', 'encounter_id')],
         ['effective_at', "case when effective_at is not null and effective_at__checked is null then 'not a date' end"],
-        ['issued_at', "case when issued_at is not null and issued_at__checked is null then 'not a date' end"]
+        ['issued_at', "case when issued_at is not null and issued_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('DiagnosticReport', ['EC', '11524-6', '34534-8', '28010-7', '18844-1', '29303009']) }} as src
     ),
 
@@ -39,7 +40,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from matching
 ),
 
@@ -95,7 +97,7 @@ select
     result_references,
     media_types,
     has_media,
-    {{ record_counts('DiagnosticReport') }} as counts,
+    {{ record_counts('DiagnosticReport') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -105,6 +107,7 @@ select
         ['encounter_id', reference_issue('encounter_reference', 'encounter_id')],
         ['effective_at', "case when effective_at is not null and effective_at__checked is null then 'not a date' end"],
         ['period_start', "case when period_start is not null and period_start__checked is null then 'not a date' end"],
-        ['issued_at', "case when issued_at is not null and issued_at__checked is null then 'not a date' end"]
+        ['issued_at', "case when issued_at is not null and issued_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('Encounter') }} as src
     ),
 
@@ -41,7 +42,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from firsts
 ),
 
@@ -114,7 +116,7 @@ select
     coalesce(admit_source_concept__coding.display, admit_source_concept__parsed.text) as admit_source_display,
     discharge_disposition_concept__coding.code as discharge_disposition_code,
     coalesce(discharge_disposition_concept__coding.display, discharge_disposition_concept__parsed.text) as discharge_disposition_display,
-    {{ record_counts('Encounter') }} as counts,
+    {{ record_counts('Encounter') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -125,6 +127,7 @@ select
         ['ended_at', "case when ended_at is not null and ended_at__checked is null then 'not a date' end"],
         ['provider_id', reference_issue('provider_reference', 'provider_id')],
         ['part_of_id', reference_issue('part_of_reference', 'part_of_id')],
-        ['location_id', reference_issue('location_reference', 'location_id')]
+        ['location_id', reference_issue('location_reference', 'location_id')],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('ExplanationOfBenefit') }} as src
     ),
 
@@ -45,7 +46,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from firsts
 ),
 
@@ -100,7 +102,7 @@ select
     payment_amount,
     currency,
     payer,
-    {{ record_counts('ExplanationOfBenefit') }} as counts,
+    {{ record_counts('ExplanationOfBenefit') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -111,6 +113,7 @@ select
         ['claim_id', reference_issue('claim_reference', 'claim_id')],
         ['started_at', "case when started_at is not null and started_at__checked is null then 'not a date' end"],
         ['ended_at', "case when ended_at is not null and ended_at__checked is null then 'not a date' end"],
-        ['created_at', "case when created_at is not null and created_at__checked is null then 'not a date' end"]
+        ['created_at', "case when created_at is not null and created_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('ImagingStudy') }} as src
     ),
 
@@ -42,7 +43,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from firsts
 ),
 
@@ -93,7 +95,7 @@ select
     study_instance_uid,
     study_description,
     series_description,
-    {{ record_counts('ImagingStudy') }} as counts,
+    {{ record_counts('ImagingStudy') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -101,6 +103,7 @@ select
     {{ issues([
         ['patient_id', reference_issue('patient_reference', 'patient_id')],
         ['encounter_id', reference_issue('encounter_reference', 'encounter_id')],
-        ['started_at', "case when started_at is not null and started_at__checked is null then 'not a date' end"]
+        ['started_at', "case when started_at is not null and started_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

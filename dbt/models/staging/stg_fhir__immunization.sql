@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('Immunization') }} as src
     )
 
@@ -29,7 +30,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from parsed
 ),
 
@@ -75,7 +77,7 @@ select
     occurred_at__checked as occurred_at,
     primary_source,
     lot_number,
-    {{ record_counts('Immunization') }} as counts,
+    {{ record_counts('Immunization') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -83,6 +85,7 @@ select
     {{ issues([
         ['patient_id', reference_issue('patient_reference', 'patient_id')],
         ['encounter_id', reference_issue('encounter_reference', 'encounter_id')],
-        ['occurred_at', "case when occurred_at is not null and occurred_at__checked is null then 'not a date' end"]
+        ['occurred_at', "case when occurred_at is not null and occurred_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

@@ -10,7 +10,8 @@ with viewed as (
         src."submission_id",
         src."source_file",
         src."source_position",
-        src."ingested_at"
+        src."ingested_at",
+        src."has_unknown_modifier"
       from {{ current_resources('Medication') }} as src
     )
 
@@ -22,7 +23,8 @@ with viewed as (
       "submission_id",
       "source_file",
       "source_position",
-      "ingested_at"
+      "ingested_at",
+      "has_unknown_modifier"
     from parsed
 ),
 
@@ -58,10 +60,12 @@ select
     code_concept__codings as codings,
     status,
     coalesce(form_concept__coding.display, form_concept__parsed.text) as form,
-    {{ record_counts('Medication') }} as counts,
+    {{ record_counts('Medication') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
     ingested_at,
-    null::struct(column_name varchar, reason varchar)[] as issues
+    {{ issues([
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
+    ]) }} as issues
 from preferred

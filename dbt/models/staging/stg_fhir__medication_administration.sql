@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('MedicationAdministration') }} as src
     )
 
@@ -43,7 +44,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from parsed
 ),
 
@@ -121,7 +123,7 @@ select
     rate_unit,
     rate_unit_code,
     rate_ratio,
-    {{ record_counts('MedicationAdministration') }} as counts,
+    {{ record_counts('MedicationAdministration') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -133,6 +135,7 @@ select
         ['request_id', reference_issue('request_reference', 'request_id')],
         ['effective_at', "case when effective_at is not null and effective_at__checked is null then 'not a date' end"],
         ['started_at', "case when started_at is not null and started_at__checked is null then 'not a date' end"],
-        ['ended_at', "case when ended_at is not null and ended_at__checked is null then 'not a date' end"]
+        ['ended_at', "case when ended_at is not null and ended_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

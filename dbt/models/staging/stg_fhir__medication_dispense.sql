@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('MedicationDispense') }} as src
     ),
 
@@ -46,7 +47,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from firsts
 ),
 
@@ -112,7 +114,7 @@ select
     days_supply_unit,
     days_supply_unit_code,
     dosage_instructions,
-    {{ record_counts('MedicationDispense') }} as counts,
+    {{ record_counts('MedicationDispense') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -123,6 +125,7 @@ select
         ['medication_id', reference_issue('medication_reference', 'medication_id')],
         ['request_id', reference_issue('request_reference', 'request_id')],
         ['prepared_at', "case when prepared_at is not null and prepared_at__checked is null then 'not a date' end"],
-        ['handed_over_at', "case when handed_over_at is not null and handed_over_at__checked is null then 'not a date' end"]
+        ['handed_over_at', "case when handed_over_at is not null and handed_over_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

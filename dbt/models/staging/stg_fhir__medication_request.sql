@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('MedicationRequest') }} as src
     )
 
@@ -33,7 +34,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from parsed
 ),
 
@@ -86,7 +88,7 @@ select
     authored_at__checked as authored_at,
     ended_at__checked as ended_at,
     dosage_instructions,
-    {{ record_counts('MedicationRequest') }} as counts,
+    {{ record_counts('MedicationRequest') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -96,6 +98,7 @@ select
         ['encounter_id', reference_issue('encounter_reference', 'encounter_id')],
         ['medication_id', reference_issue('medication_reference', 'medication_id')],
         ['authored_at', "case when authored_at is not null and authored_at__checked is null then 'not a date' end"],
-        ['ended_at', "case when ended_at is not null and ended_at__checked is null then 'not a date' end"]
+        ['ended_at', "case when ended_at is not null and ended_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('MedicationStatement') }} as src
     )
 
@@ -35,7 +36,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from parsed
 ),
 
@@ -101,7 +103,7 @@ select
     reason_concepts__coding.code as reason_code,
     coalesce(reason_concepts__coding.display, reason_concepts__concept.text) as reason_display,
     dosage_instructions,
-    {{ record_counts('MedicationStatement') }} as counts,
+    {{ record_counts('MedicationStatement') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -113,6 +115,7 @@ select
         ['effective_at', "case when effective_at is not null and effective_at__checked is null then 'not a date' end"],
         ['started_at', "case when started_at is not null and started_at__checked is null then 'not a date' end"],
         ['ended_at', "case when ended_at is not null and ended_at__checked is null then 'not a date' end"],
-        ['asserted_at', "case when asserted_at is not null and asserted_at__checked is null then 'not a date' end"]
+        ['asserted_at', "case when asserted_at is not null and asserted_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('Observation') }} as src
     )
 
@@ -26,7 +27,7 @@ with viewed as (
       case when _resource.effectiveInstant >= '[' and (_resource.effectiveInstant < '\' or _resource.effectiveInstant >= '{') and json_valid(_resource.effectiveInstant) and not contains(_text, to_json(_resource.effectiveInstant)) and not contains(cast(json(_text) as varchar), to_json(_resource.effectiveInstant)) then null else _resource.effectiveInstant end as "effective_instant",
       case when _resource.effectivePeriod.start >= '[' and (_resource.effectivePeriod.start < '\' or _resource.effectivePeriod.start >= '{') and json_valid(_resource.effectivePeriod.start) and not contains(_text, to_json(_resource.effectivePeriod.start)) and not contains(cast(json(_text) as varchar), to_json(_resource.effectivePeriod.start)) then null else _resource.effectivePeriod.start end as "effective_period_start",
       case when _resource.effectivePeriod.end >= '[' and (_resource.effectivePeriod.end < '\' or _resource.effectivePeriod.end >= '{') and json_valid(_resource.effectivePeriod.end) and not contains(_text, to_json(_resource.effectivePeriod.end)) and not contains(cast(json(_text) as varchar), to_json(_resource.effectivePeriod.end)) then null else _resource.effectivePeriod.end end as "effective_period_end",
-      list_filter(list_transform(_resource.effectiveTiming.event, lambda e_5: case when e_5 >= '[' and (e_5 < '\' or e_5 >= '{') and json_valid(e_5) and not contains(_text, to_json(e_5)) and not contains(cast(json(_text) as varchar), to_json(e_5)) then null else e_5 end), lambda e_6: e_6 is not null)[1] as "effective_event",
+      coalesce(list_filter(list_transform(_resource.effectiveTiming.event, lambda e_5: case when e_5 >= '[' and (e_5 < '\' or e_5 >= '{') and json_valid(e_5) and not contains(_text, to_json(e_5)) and not contains(cast(json(_text) as varchar), to_json(e_5)) then null else e_5 end), lambda e_6: e_6 is not null), cast([] as varchar[])) as "effective_events",
       case when _resource.effectiveTiming.repeat.boundsPeriod.start >= '[' and (_resource.effectiveTiming.repeat.boundsPeriod.start < '\' or _resource.effectiveTiming.repeat.boundsPeriod.start >= '{') and json_valid(_resource.effectiveTiming.repeat.boundsPeriod.start) and not contains(_text, to_json(_resource.effectiveTiming.repeat.boundsPeriod.start)) and not contains(cast(json(_text) as varchar), to_json(_resource.effectiveTiming.repeat.boundsPeriod.start)) then null else _resource.effectiveTiming.repeat.boundsPeriod.start end as "effective_timing_start",
       case when _resource.effectiveTiming.repeat.boundsPeriod.end >= '[' and (_resource.effectiveTiming.repeat.boundsPeriod.end < '\' or _resource.effectiveTiming.repeat.boundsPeriod.end >= '{') and json_valid(_resource.effectiveTiming.repeat.boundsPeriod.end) and not contains(_text, to_json(_resource.effectiveTiming.repeat.boundsPeriod.end)) and not contains(cast(json(_text) as varchar), to_json(_resource.effectiveTiming.repeat.boundsPeriod.end)) then null else _resource.effectiveTiming.repeat.boundsPeriod.end end as "effective_timing_end",
       case when _resource.issued >= '[' and (_resource.issued < '\' or _resource.issued >= '{') and json_valid(_resource.issued) and not contains(_text, to_json(_resource.issued)) and not contains(cast(json(_text) as varchar), to_json(_resource.issued)) then null else _resource.issued end as "issued_at",
@@ -35,7 +36,7 @@ with viewed as (
       case when _resource.valueQuantity.unit >= '[' and (_resource.valueQuantity.unit < '\' or _resource.valueQuantity.unit >= '{') and json_valid(_resource.valueQuantity.unit) and not contains(_text, to_json(_resource.valueQuantity.unit)) and not contains(cast(json(_text) as varchar), to_json(_resource.valueQuantity.unit)) then null else _resource.valueQuantity.unit end as "value_unit",
       case when _resource.valueQuantity.code >= '[' and (_resource.valueQuantity.code < '\' or _resource.valueQuantity.code >= '{') and json_valid(_resource.valueQuantity.code) and not contains(_text, to_json(_resource.valueQuantity.code)) and not contains(cast(json(_text) as varchar), to_json(_resource.valueQuantity.code)) then null else _resource.valueQuantity.code end as "value_unit_code",
       (_resource.valueQuantity is not null) as "has_quantity",
-      try_cast(list_transform([cast(_resource.valueInteger as varchar)], lambda v_7: case when regexp_full_match(v_7, '-?[0-9]+') then try_cast(v_7 as bigint) end)[1] as integer) as "value_integer",
+      try_cast(list_transform([cast(_resource.valueInteger as varchar)], lambda v_8: case when regexp_full_match(v_8, '-?[0-9]+') then try_cast(v_8 as bigint) end)[1] as integer) as "value_integer",
       try_cast(_resource.valueCodeableConcept as json) as "value_concept",
       case when _resource.valueString >= '[' and (_resource.valueString < '\' or _resource.valueString >= '{') and json_valid(_resource.valueString) and not contains(_text, to_json(_resource.valueString)) and not contains(cast(json(_text) as varchar), to_json(_resource.valueString)) then null else _resource.valueString end as "value_string",
       case cast(_resource.valueBoolean as varchar) when 'true' then true when 'false' then false end as "value_boolean",
@@ -46,20 +47,21 @@ with viewed as (
       try_cast(_resource.valuePeriod as json) as "value_period",
       try_cast(_resource.valueSampledData as json) as "value_sampled_data",
       try_cast(_resource.dataAbsentReason as json) as "data_absent_reason_concept",
-      coalesce(list_transform(_resource.interpretation, lambda e_10: try_cast(e_10 as json)), cast([] as json[])) as "interpretation_concepts",
-      coalesce(list_transform(_resource.referenceRange, lambda e_13: try_cast(e_13 as json)), cast([] as json[])) as "reference_ranges",
+      coalesce(list_transform(_resource.interpretation, lambda e_11: try_cast(e_11 as json)), cast([] as json[])) as "interpretation_concepts",
+      coalesce(list_transform(_resource.referenceRange, lambda e_14: try_cast(e_14 as json)), cast([] as json[])) as "reference_ranges",
       try_cast(_resource.method as json) as "method_concept",
       try_cast(_resource.bodySite as json) as "body_site_concept",
       case when _resource.specimen.reference >= '[' and (_resource.specimen.reference < '\' or _resource.specimen.reference >= '{') and json_valid(_resource.specimen.reference) and not contains(_text, to_json(_resource.specimen.reference)) and not contains(cast(json(_text) as varchar), to_json(_resource.specimen.reference)) then null else _resource.specimen.reference end as "specimen_reference",
       case when _resource.device.reference >= '[' and (_resource.device.reference < '\' or _resource.device.reference >= '{') and json_valid(_resource.device.reference) and not contains(_text, to_json(_resource.device.reference)) and not contains(cast(json(_text) as varchar), to_json(_resource.device.reference)) then null else _resource.device.reference end as "device_reference",
-      coalesce(list_filter(list_transform(_resource.hasMember, lambda e_16: case when e_16.reference >= '[' and (e_16.reference < '\' or e_16.reference >= '{') and json_valid(e_16.reference) and not contains(_text, to_json(e_16.reference)) and not contains(cast(json(_text) as varchar), to_json(e_16.reference)) then null else e_16.reference end), lambda e_17: e_17 is not null), cast([] as varchar[])) as "member_references",
-      coalesce(list_filter(list_transform(_resource.derivedFrom, lambda e_21: case when e_21.reference >= '[' and (e_21.reference < '\' or e_21.reference >= '{') and json_valid(e_21.reference) and not contains(_text, to_json(e_21.reference)) and not contains(cast(json(_text) as varchar), to_json(e_21.reference)) then null else e_21.reference end), lambda e_22: e_22 is not null), cast([] as varchar[])) as "derived_from_references",
-      coalesce(list_transform(_resource.component, lambda e_26: try_cast(e_26 as json)), cast([] as json[])) as "components",
+      coalesce(list_filter(list_transform(_resource.hasMember, lambda e_17: case when e_17.reference >= '[' and (e_17.reference < '\' or e_17.reference >= '{') and json_valid(e_17.reference) and not contains(_text, to_json(e_17.reference)) and not contains(cast(json(_text) as varchar), to_json(e_17.reference)) then null else e_17.reference end), lambda e_18: e_18 is not null), cast([] as varchar[])) as "member_references",
+      coalesce(list_filter(list_transform(_resource.derivedFrom, lambda e_22: case when e_22.reference >= '[' and (e_22.reference < '\' or e_22.reference >= '{') and json_valid(e_22.reference) and not contains(_text, to_json(e_22.reference)) and not contains(cast(json(_text) as varchar), to_json(e_22.reference)) then null else e_22.reference end), lambda e_23: e_23 is not null), cast([] as varchar[])) as "derived_from_references",
+      coalesce(list_transform(_resource.component, lambda e_27: try_cast(e_27 as json)), cast([] as json[])) as "components",
       "submission_id",
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from parsed
 ),
 
@@ -79,12 +81,13 @@ tidied as (
         {{ fhir_date('viewed.effective_instant') }} as effective_instant__checked,
         {{ fhir_date('viewed.effective_period_start') }} as effective_period_start__checked,
         {{ fhir_date('viewed.effective_period_end') }} as effective_period_end__checked,
-        {{ fhir_date('viewed.effective_event') }} as effective_event__checked,
         {{ fhir_date('viewed.effective_timing_start') }} as effective_timing_start__checked,
         {{ fhir_date('viewed.effective_timing_end') }} as effective_timing_end__checked,
         {{ fhir_date('viewed.issued_at') }} as issued_at__checked,
         {{ reference_id('viewed.specimen_reference', 'Specimen', 'specimen_reference_target', 'viewed.observation_id', 'viewed.contained_keys') }} as specimen_id,
-        {{ reference_id('viewed.device_reference', 'Device|DeviceMetric', 'device_reference_target', 'viewed.observation_id', 'viewed.contained_keys') }} as device_id
+        {{ reference_id('viewed.device_reference', 'Device|DeviceMetric', 'device_reference_target', 'viewed.observation_id', 'viewed.contained_keys') }} as device_id,
+        {{ reference_ids('viewed.member_references', 'Observation|QuestionnaireResponse|MolecularSequence', 'viewed.observation_id', 'viewed.contained_keys') }} as member_ids,
+        {{ reference_ids('viewed.derived_from_references', 'Observation|DocumentReference|ImagingStudy|Media|QuestionnaireResponse|MolecularSequence', 'viewed.observation_id', 'viewed.contained_keys') }} as derived_from_ids
     from viewed
     left join memory.scratch.conditional_reference as patient_reference_target
         on {{ conditional_text('viewed.patient_reference') }} = patient_reference_target.reference_text
@@ -137,7 +140,7 @@ select
     effective_instant__checked as effective_instant,
     effective_period_start__checked as effective_period_start,
     effective_period_end__checked as effective_period_end,
-    effective_event__checked as effective_event,
+    effective_events,
     effective_timing_start__checked as effective_timing_start,
     effective_timing_end__checked as effective_timing_end,
     issued_at__checked as issued_at,
@@ -169,10 +172,10 @@ select
     coalesce(body_site_concept__coding.display, body_site_concept__parsed.text) as body_site_display,
     specimen_id,
     device_id,
-    member_references,
-    derived_from_references,
+    member_ids,
+    derived_from_ids,
     components,
-    {{ record_counts('Observation') }} as counts,
+    {{ record_counts('Observation') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -184,11 +187,13 @@ select
         ['effective_instant', "case when effective_instant is not null and effective_instant__checked is null then 'not a date' end"],
         ['effective_period_start', "case when effective_period_start is not null and effective_period_start__checked is null then 'not a date' end"],
         ['effective_period_end', "case when effective_period_end is not null and effective_period_end__checked is null then 'not a date' end"],
-        ['effective_event', "case when effective_event is not null and effective_event__checked is null then 'not a date' end"],
         ['effective_timing_start', "case when effective_timing_start is not null and effective_timing_start__checked is null then 'not a date' end"],
         ['effective_timing_end', "case when effective_timing_end is not null and effective_timing_end__checked is null then 'not a date' end"],
         ['issued_at', "case when issued_at is not null and issued_at__checked is null then 'not a date' end"],
         ['specimen_id', reference_issue('specimen_reference', 'specimen_id')],
-        ['device_id', reference_issue('device_reference', 'device_id')]
+        ['device_id', reference_issue('device_reference', 'device_id')],
+        ['member_ids', reference_list_issue('member_references', 'member_ids')],
+        ['derived_from_ids', reference_list_issue('derived_from_references', 'derived_from_ids')],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

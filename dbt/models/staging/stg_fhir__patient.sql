@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('Patient') }} as src
     )
 
@@ -33,7 +34,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from parsed
 ),
 
@@ -42,7 +44,8 @@ tidied as (
         viewed.*,
         {{ fhir_date('viewed.birth_date') }} as birth_date__checked,
         {{ fhir_date('viewed.deceased_at') }} as deceased_at__checked,
-        {{ reference_id('viewed.replaced_by_reference', 'Patient', 'replaced_by_reference_target', 'viewed.patient_id', 'viewed.contained_keys') }} as replaced_by_id
+        {{ reference_id('viewed.replaced_by_reference', 'Patient', 'replaced_by_reference_target', 'viewed.patient_id', 'viewed.contained_keys') }} as replaced_by_id,
+        {{ reference_ids('viewed.replaces_references', 'Patient', 'viewed.patient_id', 'viewed.contained_keys') }} as replaces_ids
     from viewed
     left join memory.scratch.conditional_reference as replaced_by_reference_target
         on {{ conditional_text('viewed.replaced_by_reference') }} = replaced_by_reference_target.reference_text
@@ -61,8 +64,8 @@ select
     deceased_at__checked as deceased_at,
     active,
     replaced_by_id,
-    replaces_references,
-    {{ record_counts('Patient') }} as counts,
+    replaces_ids,
+    {{ record_counts('Patient') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -70,6 +73,8 @@ select
     {{ issues([
         ['birth_date', "case when birth_date is not null and birth_date__checked is null then 'not a date' end"],
         ['deceased_at', "case when deceased_at is not null and deceased_at__checked is null then 'not a date' end"],
-        ['replaced_by_id', reference_issue('replaced_by_reference', 'replaced_by_id')]
+        ['replaced_by_id', reference_issue('replaced_by_reference', 'replaced_by_id')],
+        ['replaces_ids', reference_list_issue('replaces_references', 'replaces_ids')],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from tidied

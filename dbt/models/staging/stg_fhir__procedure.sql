@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('Procedure') }} as src
     )
 
@@ -28,7 +29,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from parsed
 ),
 
@@ -74,7 +76,7 @@ select
     started_at__checked as started_at,
     period_start__checked as period_start,
     ended_at__checked as ended_at,
-    {{ record_counts('Procedure') }} as counts,
+    {{ record_counts('Procedure') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -84,6 +86,7 @@ select
         ['encounter_id', reference_issue('encounter_reference', 'encounter_id')],
         ['started_at', "case when started_at is not null and started_at__checked is null then 'not a date' end"],
         ['period_start', "case when period_start is not null and period_start__checked is null then 'not a date' end"],
-        ['ended_at', "case when ended_at is not null and ended_at__checked is null then 'not a date' end"]
+        ['ended_at', "case when ended_at is not null and ended_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('DiagnosticReport', ['presentedForm']) }} as src
     ),
 
@@ -35,7 +36,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from matching
 ),
 
@@ -64,7 +66,7 @@ select
     status,
     contained_binaries,
     attachments,
-    {{ record_counts('DiagnosticReport') }} as counts,
+    {{ record_counts('DiagnosticReport') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -74,6 +76,7 @@ select
         ['encounter_id', reference_issue('encounter_reference', 'encounter_id')],
         ['noted_at', "case when noted_at is not null and noted_at__checked is null then 'not a date' end"],
         ['period_start', "case when period_start is not null and period_start__checked is null then 'not a date' end"],
-        ['dated_at', "case when dated_at is not null and dated_at__checked is null then 'not a date' end"]
+        ['dated_at', "case when dated_at is not null and dated_at__checked is null then 'not a date' end"],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from tidied

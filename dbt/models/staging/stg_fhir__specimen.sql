@@ -11,7 +11,8 @@ with viewed as (
         src."source_file",
         src."source_position",
         src."ingested_at",
-        src."contained_keys"
+        src."contained_keys",
+        src."has_unknown_modifier"
       from {{ current_resources('Specimen') }} as src
     ),
 
@@ -41,7 +42,8 @@ with viewed as (
       "source_file",
       "source_position",
       "ingested_at",
-      "contained_keys"
+      "contained_keys",
+      "has_unknown_modifier"
     from firsts
 ),
 
@@ -102,7 +104,7 @@ select
     method_concept__coding.code as method_code,
     coalesce(method_concept__coding.display, method_concept__parsed.text) as method_display,
     parent_id,
-    {{ record_counts('Specimen') }} as counts,
+    {{ record_counts('Specimen') }} and not has_unknown_modifier as counts,
     submission_id,
     source_file,
     source_position,
@@ -113,6 +115,7 @@ select
         ['collection_started_at', "case when collection_started_at is not null and collection_started_at__checked is null then 'not a date' end"],
         ['collection_ended_at', "case when collection_ended_at is not null and collection_ended_at__checked is null then 'not a date' end"],
         ['received_at', "case when received_at is not null and received_at__checked is null then 'not a date' end"],
-        ['parent_id', reference_issue('parent_reference', 'parent_id')]
+        ['parent_id', reference_issue('parent_reference', 'parent_id')],
+        ['counts', "case when has_unknown_modifier then 'modifierExtension that is not known: the record does not count' end"]
     ]) }} as issues
 from preferred

@@ -5,7 +5,7 @@ dbt is unpartitioned: however many submissions were landed, one build takes all 
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import duckdb
@@ -38,10 +38,14 @@ from orchestration.defs.transformation import singled_out
 from orchestration.metadata import corpus_statistics, encounter_card, table_metadata
 from orchestration.resources import PlatformResource
 from orchestration.vocabulary import LAKE_WRITER_POOL
+from quality.suites import Layer
 from transformation import dbt_runner
 
 #: Run tag that asks for Silver to be built anew from Bronze.
 FULL_REFRESH_TAG = "lakehouse/full_refresh"
+
+#: So many submissions a message names.
+_NAMED = 5
 
 Events = Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]
 
@@ -76,7 +80,7 @@ def silver(context: dg.AssetExecutionContext, platform: PlatformResource) -> Eve
         )
         status = "failed"
         try:
-            done, broken = _without_those_that_break_rules(opened, build)
+            done, broken = _without_those_that_break_rules(opened, build, context.run_id)
             status = "failed" if _incomplete(done) else "succeeded"
         finally:
             builds.finish_build(
@@ -105,7 +109,8 @@ def gold(context: dg.AssetExecutionContext, platform: PlatformResource) -> Event
     with lake.layer_lock(opened.settings, "gold", "marts", reads=["silver"]):
         build_id = builds.whole_silver(opened.engine)
         done = _run_dbt(opened, "gold", GOLD_SELECT)
-        _refuse_errors(done)
+        _keep(opened, done, GOLD_TESTS, build_id, context.run_id)
+        _refuse_errors(done, _new_in_gold(opened))
         snapshot = _snapshot(opened)
         yield from _made(opened, done, GOLD_SPECS, GOLD_TESTS)
         yield from refuse_blocked(_test_results(done, GOLD_TESTS))
@@ -115,7 +120,7 @@ def gold(context: dg.AssetExecutionContext, platform: PlatformResource) -> Event
 
 
 def _without_those_that_break_rules(
-    platform: Platform, build: builds.Build
+    platform: Platform, build: builds.Build, run_id: str
 ) -> tuple[dbt_runner.DbtReport, dict[str, list[Breach]]]:
     """Silver of the build's submissions, without those whose own rows break an error rule; and those.
 
@@ -131,7 +136,8 @@ def _without_those_that_break_rules(
         if failing and not breaches:
             breaches = singled_out.breaches_of(failing, _TABLES_OF_TESTS, build, platform=platform)
         if not breaches:
-            _refuse_errors(done)
+            _keep(platform, done, SILVER_TESTS, build.build_id, run_id)
+            _refuse_errors(done, "No new submission can be told as the cause.")
             return done, broken
         broken |= breaches
         builds.hold(platform.engine, build.build_id, breaches, actor="dagster:silver")
@@ -181,15 +187,64 @@ def _errors(done: dbt_runner.DbtReport) -> list[dbt_runner.DbtNode]:
     return [node for node in done.nodes if node.status == "error"]
 
 
-def _refuse_errors(done: dbt_runner.DbtReport) -> None:
+def _keep(
+    platform: Platform,
+    done: dbt_runner.DbtReport,
+    tests: dict[str, dg.AssetCheckSpec],
+    build_id: str,
+    run_id: str,
+) -> None:
+    """Store what each dbt test said, and which models could not be carried out."""
+    outcomes = (_outcome(node, tests.get(node.unique_id)) for node in done.nodes)
+    quality.store_nodes(
+        platform.engine,
+        [outcome for outcome in outcomes if outcome is not None],
+        build_id=build_id,
+        run_id=run_id,
+    )
+
+
+def _outcome(
+    node: dbt_runner.DbtNode, check: dg.AssetCheckSpec | None
+) -> quality.NodeOutcome | None:
+    """What a node says as a rule; None of a model that was built, and of what did not run."""
+    failed = node.status == "error"
+    described = MANIFEST["nodes"].get(node.unique_id)
+    if described is None or node.status == "skipped" or (check is None and not failed):
+        return None
+    key = check.asset_key if check is not None else asset_key(described)
+    is_error = check is None or severity(described) is dg.AssetCheckSeverity.ERROR
+    return quality.NodeOutcome(
+        layer=cast("Layer", key.path[0]),
+        table=key.path[-1],
+        rule=check.name if check is not None else f"dbt_model_{node.name}",
+        severity="error" if is_error else "warning",
+        passed=node.status == "pass",
+        failures=node.failures or 0,
+        requirement=str(check.description) if check is not None else "The model can be built.",
+        problem=(node.message or "It ended in an error.") if failed else None,
+    )
+
+
+def _new_in_gold(platform: Platform) -> str:
+    """What came since Gold was last whole: whose rows may be the cause."""
+    new = builds.not_in_gold(platform.engine)
+    if not new:
+        return "No submission is new in Gold."
+    named = ", ".join(new[:_NAMED]) + (
+        f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
+    )
+    return f"New in Gold: {named}. `lakehouse withdraw` takes the cause out; everything else goes on then."
+
+
+def _refuse_errors(done: dbt_runner.DbtReport, cause: str) -> None:
     """Raise :class:`BuildError` naming each model and test that ended in an error, and why."""
     broken = _errors(done)
     if broken:
         raise BuildError(
             f"dbt: {len(broken)} of {len(done.nodes)} node(s) failed:\n"
             + "\n".join(f"  - {node.resource_type} {node.name}: {node.message}" for node in broken),
-            hint="No new submission can be told as the cause. Each table is either as before or "
-            "complete; mend the cause and run again.",
+            hint=f"{cause} Each table is either as before or complete; mend the cause and run again.",
         )
 
 

@@ -387,7 +387,7 @@ def test_values_that_are_none_become_null_and_are_counted(built: Silver) -> None
     assert issues == [
         ("c5", "onset_at", "not a date"),
         ("odd", "effective_at", "not a date"),
-        ("odd", "value", "not a number"),
+        ("odd", "value", "quantity without a number"),
         ("urn:oid:9.3", "study_date", "not a date"),
         ("urn:oid:9.7", "study_date", "not a date"),
     ]

@@ -17,6 +17,7 @@ with report as (
         status,
         conclusion,
         conclusion_display,
+        result_references,
         has_media
         or len(list_filter(media_types, lambda m: starts_with(m, 'image/') or m in ('application/dicom', 'application/xml')))
         > 0 as has_media,
@@ -56,7 +57,7 @@ lone as (
 ),
 
 ecg as (
-    select * from report
+    select * exclude (result_references) from report
     union all
     select * from lone
 ),
@@ -81,11 +82,50 @@ result as (
     inner join measured_in on observation.observation_id = measured_in.observation_id
 ),
 
+-- Results inside the report itself, which it names by `#id`.
+contained_result as (
+    select report.ecg_id, report.ecg_id || '#' || held.observation_id as observation_id, held.part
+    from ({{ contained_observations('DiagnosticReport') }}) as held
+    inner join report on held.resource_id = report.ecg_id
+    where
+        list_contains(report.result_references, '#' || held.observation_id)
+        and held.status is distinct from 'entered-in-error'
+),
+
+contained_quantity as (
+    select
+        observation_id,
+        part.place as place,
+        part.codings as codings,
+        part.value as value,
+        part.unit_code as unit_code,
+        part.unit as unit
+    from contained_result
+    where part.value is not null
+),
+
+contained_standard as (
+    {{ standardised('contained_quantity') }}
+),
+
 measurement as (
     select ecg_id, codings, measure, standard_value, value_text from result
     union all
     select ecg_id, component.codings, component.measure, component.standard_value, component.value_text
     from (select ecg_id, unnest(components) as component from result)
+    union all
+    select
+        contained.ecg_id,
+        contained.part.codings,
+        standard.measure,
+        standard.standard_value,
+        case
+            when contained.part.is_waveform then '{{ waveform_text() }}'
+            else coalesce({{ preferred_coding('contained.part.value_codings') }}.display, contained.part.text)
+        end
+    from contained_result as contained
+    left join contained_standard as standard
+        on contained.observation_id = standard.observation_id and contained.part.place = standard.place
 ),
 
 per_ecg as (

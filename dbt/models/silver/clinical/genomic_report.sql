@@ -19,7 +19,7 @@ result as (
     select
         link.resource_id as report_id,
         observation.observation_id,
-        observation.code,
+        observation.codings,
         observation.value_code,
         observation.value_text,
         observation.components
@@ -30,38 +30,26 @@ result as (
 
 -- Results inside the report itself, which it names by `#id`.
 contained_result as (
-    select report.report_id, held.observation
+    select report.report_id, held.observation_id, held.part
     from ({{ contained_observations('DiagnosticReport') }}) as held
     inner join report on held.resource_id = report.report_id
     where
-        list_contains(report.result_references, '#' || held.observation.id)
-        and held.observation.status is distinct from 'entered-in-error'
-),
-
-contained_finding as (
-    select
-        report_id,
-        observation.code,
-        observation."valueCodeableConcept" as concept,
-        observation."valueString" as string
-    from contained_result
-    union all
-    select report_id, component.code, component."valueCodeableConcept", component."valueString"
-    from (select report_id, unnest(observation.component) as component from contained_result)
+        list_contains(report.result_references, '#' || held.observation_id)
+        and held.status is distinct from 'entered-in-error'
 ),
 
 finding as (
-    select report_id, code, value_code, value_text from result
+    select report_id, codings, value_code, value_text from result
     union all
-    select report_id, component.code, component.value_code, component.value_text
+    select report_id, component.codings, component.value_code, component.value_text
     from (select report_id, unnest(components) as component from result)
     union all
     select
         report_id,
-        unnest(list_transform(code.coding, lambda c: c.code)),
-        concept.coding[1].code,
-        coalesce(concept.coding[1].display, concept.text, string)
-    from contained_finding
+        part.codings,
+        {{ preferred_coding('part.value_codings') }}.code,
+        coalesce({{ preferred_coding('part.value_codings') }}.display, part.text)
+    from contained_result
 ),
 
 per_report as (
@@ -69,7 +57,7 @@ per_report as (
         report_id,
         coalesce(
             bool_or(
-                code = '53037-8'
+                len(list_filter(codings, lambda coding: coding.code = '53037-8')) > 0
                 and (
                     value_code in ('LA6668-3', 'LA26332-9')
                     or regexp_matches(lower(value_text), '^(likely )?pathogenic')
@@ -86,7 +74,7 @@ found as (
     from (
         select report_id from result
         union all
-        select report_id from contained_result
+        select report_id from contained_result where part.place = 0
     )
     group by report_id
 )
@@ -97,6 +85,9 @@ select
     report.encounter_id,
     coalesce(report.effective_at, report.period_start, report.issued_at) as reported_at,
     report.status,
+    report.code,
+    report.code_system,
+    report.codings,
     coalesce(report.text, report.display) as panel_name,
     coalesce(report.conclusion, report.conclusion_display) as result_summary,
     case

@@ -198,7 +198,7 @@ select
         observation.effective_at,
         observation.effective_instant,
         observation.effective_period_start,
-        observation.effective_event,
+        {{ earliest('observation.effective_events') }},
         observation.effective_timing_start
     ) as effective_at,
     coalesce(observation.effective_period_end, observation.effective_timing_end) as effective_end_at,
@@ -211,20 +211,8 @@ select
     observation.body_site_display,
     observation.specimen_id,
     observation.device_id,
-    list_filter(
-        list_transform(
-            observation.member_references,
-            lambda member: {{ reference_id('member', 'Observation|QuestionnaireResponse|MolecularSequence', none, 'observation.observation_id') }}
-        ),
-        lambda id: id is not null
-    ) as member_ids,
-    list_filter(
-        list_transform(
-            observation.derived_from_references,
-            lambda origin: {{ reference_id('origin', 'Observation|DocumentReference|ImagingStudy|Media|QuestionnaireResponse|MolecularSequence', none, 'observation.observation_id') }}
-        ),
-        lambda id: id is not null
-    ) as derived_from_ids,
+    observation.member_ids,
+    observation.derived_from_ids,
     observation.submission_id,
     observation.source_file,
     observation.source_position,
@@ -233,8 +221,12 @@ select
         list_concat(
             observation.issues,
             case
-                when observation.has_quantity and observation.value_quantity is null
-                    then [{'column_name': 'value', 'reason': 'not a number'}]
+                when observation.has_quantity and observation.value_quantity is null and observation.data_absent_reason is null
+                    then [{'column_name': 'value', 'reason': 'quantity without a number'}]
+            end,
+            case
+                when len(list_filter(observation.effective_events, lambda event: {{ fhir_date('event') }} is null)) > 0
+                    then [{'column_name': 'effective_at', 'reason': 'not a date'}]
             end,
             case
                 when standard.reason is not null

@@ -21,10 +21,7 @@ select
     deceased_at,
     active,
     replaced_by_id,
-    list_filter(
-        list_transform(replaces_references, lambda other: {{ reference_id('other', 'Patient', none, 'patient_id') }}),
-        lambda id: id is not null
-    ) as replaces_ids,
+    replaces_ids,
     submission_id,
     source_file,
     source_position,
