@@ -148,6 +148,8 @@ def test_an_arbitrary_unit_is_a_dimension_of_its_own(units: Units) -> None:
         ("lbs", "[lb_av]"),
         ("LBS", "[lb_av]"),
         ("MG/DL", "mg/dL"),
+        ("mg%", "mg/dL"),
+        ("Deg. F", "[degF]"),
         ("mM", "mmol/L"),
         ("mm", "mm"),
         ("{beats}/min", "/min"),

@@ -115,6 +115,7 @@ DROP = [
         valueQuantity={"unit": "/min"},
         dataAbsentReason=coded({"code": "unknown"}),
     ),
+    observation("below", "x", valueQuantity={"value": -0.0, "comparator": "<="}),
     observation("words", "8867-4", valueQuantity={"value": "seventy"}),
     observation(
         "events",
@@ -204,6 +205,8 @@ def test_values_say_what_is_missing(built: Silver) -> None:
         ("no number", "value", "quantity without a number"),
         ("words", "value", "quantity without a number"),
     }
+    query = "select value::varchar, value_text from lake.silver.observation where observation_id = 'below'"
+    assert rows(built, query) == [("0.0", "<= 0")]
     query = "select standard_value, standard_unit from lake.silver.observation where observation_id = 'kilos'"
     assert rows(built, query) == [(80.0, "kg")]
 

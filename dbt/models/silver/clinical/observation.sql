@@ -8,8 +8,9 @@
 {%- endset %}
 
 with extracted as (
+    -- plus 0: a number is never -0
     select
-        *,
+        * replace (value_quantity + 0 as value_quantity),
         list_transform(components, lambda component: from_json(component, '{{ component_shape }}')) as parsed_components
     from {{ ref('stg_fhir__observation') }}
 ),
@@ -24,7 +25,7 @@ coded as (
                 'codings': {{ codings('component.code.coding') }},
                 'value_codings': {{ codings('component."valueCodeableConcept".coding') }},
                 'number': coalesce(
-                    try_cast(component."valueQuantity".value::varchar as double), component."valueInteger"
+                    try_cast(component."valueQuantity".value::varchar as double) + 0, component."valueInteger"
                 )
             }
         ) as coded_components
