@@ -39,9 +39,11 @@ from ingestion.sources import (
 from ingestion.tables import sql_type
 from lakehouse import lake, progress
 from lakehouse.errors import LandingError
+from lakehouse.lake import catalog
 from lakehouse.metadata import audit, models, submissions
+from lakehouse.quoting import literal
 from lakehouse.settings import Settings
-from lakehouse.store import ObjectStore, fsspec_options
+from lakehouse.store import ObjectStore, S3Connection
 
 log = logging.getLogger(__name__)
 
@@ -280,18 +282,7 @@ def _load(
                     str(part.path), "parquet", part.rows, hints=schema.empty_table()
                 )
 
-    options = fsspec_options(settings)
-    credentials = (
-        {
-            "aws_access_key_id": options["key"],
-            "aws_secret_access_key": options["secret"],
-            "endpoint_url": options["endpoint_url"],
-            "region_name": settings.object_store_region,
-            "s3_url_style": "path",
-        }
-        if options
-        else None
-    )
+    credentials = S3Connection.of(settings).dlt() if settings.uses_s3 else None
     with _one_pipeline:
         pipeline = dlt.pipeline(
             pipeline_name=f"landing_{submission_id}",
@@ -357,18 +348,7 @@ def _remove_orphans(
     left = [info.key for info in store.list(_folder(submission_id))]
     if not left:
         return
-    catalog = f"__ducklake_metadata_{lake.LAKE}"
-    ours = f"contains(path, {lake.literal(f'/{submission_id}/')})"
-    known = {
-        str(path).rpartition("/")[2]
-        for (path,) in connection.execute(
-            f"""
-            select path from {catalog}.ducklake_data_file where {ours}
-            union all
-            select path from {catalog}.ducklake_files_scheduled_for_deletion where {ours}
-            """
-        ).fetchall()
-    }
+    known = catalog.known_files(connection, submission_id)
     if not known:
         store.delete_prefix(_folder(submission_id))
         return
@@ -403,7 +383,7 @@ def ensure_tables(settings: Settings, connection: duckdb.DuckDBPyConnection) -> 
             if pa.large_string() in schemas[table].types:
                 connection.execute(
                     f"call {lake.LAKE}.set_option('parquet_row_group_size', {_LARGE_ROW_GROUP}, "
-                    f"schema => '{SCHEMA}', table_name => {lake.literal(table)})"
+                    f"schema => '{SCHEMA}', table_name => {literal(table)})"
                 )
 
     # Two transactions: DuckLake takes no options for a table that is not committed.
@@ -489,14 +469,10 @@ def _register(
     def add(connection: duckdb.DuckDBPyConnection) -> None:
         for table in earlier:
             connection.execute(
-                f"delete from {_named(table)} where submission_id = {lake.literal(submission_id)}"
+                f"delete from {_named(table)} where submission_id = {literal(submission_id)}"
             )
         for table, files in keys.items():
-            for key in files:
-                connection.execute(
-                    f"call ducklake_add_data_files('{lake.LAKE}', {lake.literal(table)}, "
-                    f"{lake.literal(store.url(key))}, schema => '{SCHEMA}')"
-                )
+            catalog.add_files(connection, SCHEMA, table, [store.url(key) for key in files])
 
     commit: dict[str, Any] = {
         "author": actor,
@@ -517,7 +493,7 @@ def _register(
 
 def _rows_of(connection: duckdb.DuckDBPyConnection, table: str, submission_id: str) -> int:
     found = connection.execute(
-        f"select count(*) from {_named(table)} where submission_id = {lake.literal(submission_id)}"
+        f"select count(*) from {_named(table)} where submission_id = {literal(submission_id)}"
     ).fetchone()
     return int(found[0]) if found else 0
 

@@ -30,6 +30,7 @@ from psycopg.conninfo import conninfo_to_dict
 from installation import databases
 from lakehouse import lake, metadata
 from lakehouse.errors import ConfigurationError, LakehouseError
+from lakehouse.lake import catalog
 from lakehouse.metadata import audit
 from lakehouse.progress import report
 from lakehouse.settings import DATABASES, DatabaseName, Settings
@@ -158,7 +159,7 @@ def restore(settings: Settings, store: ObjectStore, source: IO[bytes]) -> Backup
         raise LakehouseError(
             "The backup is not complete.", hint="It was cut off while it was written or copied."
         )
-    _move_data_path(settings, manifest["data_path"])
+    catalog.move_data_path(settings, manifest["data_path"])
     inventory = take_inventory(settings, store)
     _compare(Inventory(**manifest["inventory"]), inventory, strictly=manifest["quiet"])
     return BackupReport(restored, count, size, inventory)
@@ -285,34 +286,6 @@ def _refuse_what_is_not_empty(settings: Settings, store: ObjectStore) -> None:
             "This installation is not empty; a restore would mix two histories.",
             hint="Restore into a new one (other LAKEHOUSE_HOME, or new volumes), before it is used.",
         )
-
-
-def _move_data_path(settings: Settings, former: str) -> None:
-    """Point the catalog at this installation's objects."""
-    here = lake.data_path(settings)
-    if here == former:
-        return
-    roots = {
-        "here": lake.root(settings),
-        "former": former.removesuffix(here.removeprefix(lake.root(settings))),
-    }
-    with psycopg.connect(settings.libpq_url("ducklake")) as connection:
-        connection.execute(
-            "update ducklake_metadata set value = %s where key = 'data_path'", [here]
-        )
-        # What waits to be deleted too: else this installation would delete the former one's files.
-        for table in (
-            "ducklake_data_file",
-            "ducklake_delete_file",
-            "ducklake_files_scheduled_for_deletion",
-        ):
-            connection.execute(
-                sql.SQL(
-                    "update {} set path = %s || substr(path, %s)"
-                    " where not path_is_relative and starts_with(path, %s)"
-                ).format(sql.Identifier(table)),
-                [roots["here"], len(roots["former"]) + 1, roots["former"]],
-            )
 
 
 def _dump(settings: Settings, name: DatabaseName, path: Path) -> None:

@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio, MinioAdmin
@@ -36,6 +35,7 @@ from minio.versioningconfig import VersioningConfig
 
 from installation import secrets, submitters
 from lakehouse.errors import ConfigurationError, LakehouseError, StorageUnavailable
+from lakehouse.store import S3Connection
 
 log = logging.getLogger(__name__)
 
@@ -246,12 +246,12 @@ def policies(buckets: Buckets) -> dict[str, dict[str, Any]]:
 
 def administration(endpoint: str, administrator: Key, region: str) -> MinioAdmin:
     """MinIO's admin API at ``endpoint``."""
-    address = urlsplit(endpoint)
+    there = S3Connection(endpoint, administrator.access, administrator.secret, region)
     return MinioAdmin(
-        endpoint=address.netloc,
-        credentials=StaticProvider(administrator.access, administrator.secret),
-        secure=address.scheme == "https",
-        region=region,
+        endpoint=there.host,
+        credentials=StaticProvider(there.access_key, there.secret_key),
+        secure=there.secure,
+        region=there.region,
     )
 
 
@@ -350,7 +350,10 @@ def set_up(environ: Mapping[str, str]) -> list[str]:
     given instead: the administrator's key is never handed to a service or a person.
     """
     mode = environ.get("OBJECT_STORE_ADMIN", "minio")
-    endpoint = urlsplit(environ["OBJECT_STORE_ENDPOINT"])
+    endpoint, region = (
+        environ["OBJECT_STORE_ENDPOINT"],
+        environ.get("OBJECT_STORE_REGION", "us-east-1"),
+    )
     folder = Path(environ.get("KEYS_FOLDER", "/secrets"))
     own = {**_files(folder / "buckets"), **environ}
 
@@ -368,22 +371,17 @@ def set_up(environ: Mapping[str, str]) -> list[str]:
         logs=environ.get("COMPUTE_LOG_BUCKET", "health-logs"),
         inbox_kept_days=int(environ.get("INBOX_KEPT_DAYS", "30")),
     )
-    secure, region = endpoint.scheme == "https", environ.get("OBJECT_STORE_REGION", "us-east-1")
     client = Minio(
-        endpoint.netloc,
-        access_key=administrator.access,
-        secret_key=administrator.secret,
-        secure=secure,
-        region=region,
+        **S3Connection(endpoint, administrator.access, administrator.secret, region).minio()
     )
     if mode == "minio":
         before = secrets.former("MINIO_ROOT_PASSWORD", own)
-        renew_administrator(client, environ["OBJECT_STORE_ENDPOINT"], administrator, before, region)
+        renew_administrator(client, endpoint, administrator, before, region)
     messages = [f"The server has no {feature}." for feature in make_buckets(client, buckets)]
     if mode == "none":
         hand_out(folder, Users(administrator, administrator))
         return [*messages, "The key given serves all services (OBJECT_STORE_ADMIN=none)."]
-    admin = administration(environ["OBJECT_STORE_ENDPOINT"], administrator, region)
+    admin = administration(endpoint, administrator, region)
     if not has_users(admin):
         raise ConfigurationError(
             "The object store has no MinIO admin API, so it cannot make users.",

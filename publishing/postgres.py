@@ -30,6 +30,7 @@ from psycopg.rows import namedtuple_row
 from installation.databases import READER_ROLE
 from lakehouse.errors import PublishError
 from lakehouse.lake import LAKE
+from lakehouse.quoting import identifier, literal
 from lakehouse.settings import Settings
 from publishing.target import Publication, Switch
 
@@ -247,9 +248,9 @@ class PostgresTarget:
 
     @contextmanager
     def _attached(self, lake: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        dsn = self._settings.libpq_dsn("marts").replace("'", "''")
+        dsn = literal(self._settings.libpq_dsn("marts"))
         try:
-            lake.execute(f"attach '{dsn}' as {_ATTACHED} (type postgres)")
+            lake.execute(f"attach {dsn} as {_ATTACHED} (type postgres)")
         except duckdb.Error as error:
             # The text of the error may hold the connection string.
             raise PublishError(
@@ -269,7 +270,7 @@ class PostgresTarget:
         table: str,
         snapshot: int,
     ) -> None:
-        source = f"{LAKE}.marts.{_quoted(table)} at (version => {snapshot})"
+        source = f"{LAKE}.marts.{identifier(table)} at (version => {snapshot})"
         columns = [
             (name, kind)
             for name, kind in lake.execute(
@@ -279,7 +280,7 @@ class PostgresTarget:
         selected = ", ".join(_for_postgres(name, kind) for name, kind in columns)
         try:
             lake.execute(
-                f"create table {_ATTACHED}.{publication.place}.{_quoted(table)} as "
+                f"create table {_ATTACHED}.{publication.place}.{identifier(table)} as "
                 f"select {selected} from {source}"
             )
         except duckdb.Error as error:
@@ -638,7 +639,7 @@ def _option(option: str) -> sql.Composed:
 
 def _for_postgres(name: str, kind: str) -> str:
     """The column as an expression whose type Postgres has; values stay what they are."""
-    column = _quoted(name)
+    column = identifier(name)
     if kind in ("HUGEINT", "UHUGEINT", "UBIGINT"):
         # Sums of counts are HUGEINT; the extension would make them floating point.
         return f"{column}::bigint as {column}"
@@ -654,10 +655,6 @@ def _for_postgres(name: str, kind: str) -> str:
 def _is_document(kind: str) -> bool:
     """Types that become jsonb: JSON and everything with named parts."""
     return kind == "JSON" or kind.startswith(("STRUCT", "MAP", "UNION"))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 @cache

@@ -22,8 +22,10 @@ from sqlalchemy.orm import Session
 
 from lakehouse import lake as lakes
 from lakehouse.errors import PublishError
+from lakehouse.lake import catalog
 from lakehouse.metadata import audit, builds, models, publishes
 from lakehouse.progress import report
+from lakehouse.quoting import identifier
 from lakehouse.settings import Settings
 from publishing.postgres import PostgresTarget
 from publishing.target import Publication, Switch, Target
@@ -32,7 +34,6 @@ from publishing.target import Publication, Switch, Target
 WAIT_SECONDS = 60.0
 
 _FOLDER = Path(__file__).parent
-_CATALOG = f"__ducklake_metadata_{lakes.LAKE}"
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,10 @@ def publish(
         if current is not None and _holds(current, gold):
             return _already_published(engine, place, current, actor)
         snapshot = _readable_snapshot(lake, gold)
-        if current is not None and _last_change(lake, snapshot) <= current.snapshot_id:
+        if (
+            current is not None
+            and catalog.last_change(lake, "marts", snapshot) <= current.snapshot_id
+        ):
             current = replace(current, build_id=gold.build_id, snapshot_id=gold.snapshot)
             place.relabel(current)
             return _already_published(engine, place, current, actor)
@@ -311,7 +315,7 @@ def verify(
             raise PublishError("Nothing has been published yet.", hint="Run `lakehouse publish`.")
         published = place.count(current.n)
     with _lake(settings, con) as lake:
-        kept = _snapshot_is_kept(lake, current.snapshot_id)
+        kept = catalog.snapshot_is_kept(lake, current.snapshot_id)
         expected: Mapping[str, int] = _lake_counts(lake, current.snapshot_id) if kept else {}
     source = f"lake snapshot {current.snapshot_id}"
     if not kept:
@@ -346,7 +350,7 @@ def _publish(
     wait_seconds: float,
 ) -> PublishReport:
     seconds: dict[str, float] = {}
-    tables = _mart_tables(lake, snapshot)
+    tables = catalog.tables(lake, "marts", snapshot)
     if not tables:
         raise PublishError("The lake has no marts yet.", hint="Run `lakehouse build` first.")
     with _timed(seconds, "load"):
@@ -483,10 +487,10 @@ def _refuse_different_counts(published: Mapping[str, int], lake: Mapping[str, in
 
 def _readable_snapshot(lake: duckdb.DuckDBPyConnection, gold: builds.Gold) -> int:
     """The snapshot of ``gold``; where it has expired the newest, if the marts are as they were."""
-    if _snapshot_is_kept(lake, gold.snapshot):
+    if catalog.snapshot_is_kept(lake, gold.snapshot):
         return gold.snapshot
     newest = lakes.snapshot_id(lake)
-    if _last_change(lake, newest) > gold.snapshot:
+    if catalog.last_change(lake, "marts", newest) > gold.snapshot:
         raise PublishError(
             f"The lake no longer keeps snapshot {gold.snapshot}, in which the marts were whole.",
             hint="Run `lakehouse build`, then publish again.",
@@ -494,33 +498,14 @@ def _readable_snapshot(lake: duckdb.DuckDBPyConnection, gold: builds.Gold) -> in
     return newest
 
 
-def _mart_tables(lake: duckdb.DuckDBPyConnection, snapshot: int) -> list[str]:
-    rows = lake.execute(_text("mart_tables").format(catalog=_CATALOG, snapshot=snapshot)).fetchall()
-    return [str(row[0]) for row in rows]
-
-
 def _lake_counts(lake: duckdb.DuckDBPyConnection, snapshot: int) -> dict[str, int]:
     counts = {}
-    for table in _mart_tables(lake, snapshot):
-        name = table.replace('"', '""')
+    for table in catalog.tables(lake, "marts", snapshot):
         row = lake.execute(
-            f'select count(*) from {lakes.LAKE}.marts."{name}" at (version => {snapshot})'
+            f"select count(*) from {lakes.LAKE}.marts.{identifier(table)} at (version => {snapshot})"
         ).fetchone()
         counts[table] = int(row[0]) if row else 0
     return counts
-
-
-def _snapshot_is_kept(lake: duckdb.DuckDBPyConnection, snapshot: int) -> bool:
-    row = lake.execute(
-        f"select count(*) from ducklake_snapshots('{lakes.LAKE}') where snapshot_id = {snapshot}"
-    ).fetchone()
-    return row is not None and row[0] == 1
-
-
-def _last_change(lake: duckdb.DuckDBPyConnection, snapshot: int) -> int:
-    """The newest commit up to ``snapshot`` that touched a mart."""
-    row = lake.execute(_text("last_change").format(catalog=_CATALOG, snapshot=snapshot)).fetchone()
-    return int(row[0]) if row else 0
 
 
 def _holds(publication: Publication, gold: builds.Gold) -> bool:

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from lakehouse.lake import LAKE
+from lakehouse.quoting import identifier, literal
 from quality.results import Facts
 from quality.suites import Rule, Suite
 
@@ -88,13 +89,13 @@ def _place(
     """The table's name in SQL, its columns (none where it is missing), and how to ask for it."""
     if suite.database == "metadata":
         return suite.table, _postgres_columns(engine, suite), _postgres_query(engine)
-    relation = f"{LAKE}.{suite.layer}.{_quoted(suite.table)}"
+    relation = f"{LAKE}.{suite.layer}.{identifier(suite.table)}"
     return relation, _duckdb_columns(con, suite), _duckdb_query(con)
 
 
 def _without(rule: Rule, submissions: Iterable[str]) -> Rule:
     """The rule with the rows of these submissions out of its scope."""
-    names = ", ".join(_literal(name) for name in submissions)
+    names = ", ".join(literal(name) for name in submissions)
     if not names:
         return rule
     others = f"{_SUBMISSION} not in ({names})"
@@ -151,7 +152,7 @@ def _count_submissions(
     rules: Sequence[Rule], relation: str, submissions: Sequence[str], query: Query
 ) -> dict[str, dict[str, Facts]]:
     """Facts of each submission, in one query; a rule over pairs of rows counts it as a party."""
-    names = ", ".join(_literal(name) for name in submissions)
+    names = ", ".join(literal(name) for name in submissions)
     selected = [_SUBMISSION, "count(*)"]
     for rule in rules:
         duplicates = _repeated(rule, relation) if rule.kind == "unique" else None
@@ -205,7 +206,7 @@ def _row_count(rule: Rule) -> tuple[str, str]:
 
 
 def _not_null(rule: Rule) -> tuple[str, str]:
-    column = _quoted(rule.column or "")
+    column = identifier(rule.column or "")
     return f"count(*){_filter(rule.where)}", f"count(*){_filter(rule.where, f'{column} is null')}"
 
 
@@ -232,9 +233,9 @@ def _repeated(rule: Rule, relation: str) -> tuple[str, str]:
 
 def _key(rule: Rule) -> tuple[str, str]:
     """The columns of a key, and the condition that it is whole and in scope."""
-    present = " and ".join(f"{_quoted(column)} is not null" for column in rule.columns)
+    present = " and ".join(f"{identifier(column)} is not null" for column in rule.columns)
     scope = f"{present} and ({rule.where})" if rule.where else present
-    return ", ".join(_quoted(column) for column in rule.columns), scope
+    return ", ".join(identifier(column) for column in rule.columns), scope
 
 
 def _between(rule: Rule) -> tuple[str, str]:
@@ -245,7 +246,7 @@ def _between(rule: Rule) -> tuple[str, str]:
             f"coalesce(sum(len({rule.list})){inside_scope}, 0)",
             f"coalesce(sum(len(list_filter({rule.list}, lambda x: {outside}))){inside_scope}, 0)",
         )
-    column = _quoted(rule.column or "")
+    column = identifier(rule.column or "")
     present = f"{column} is not null"
     return (
         f"count(*){_filter(rule.where, present)}",
@@ -263,7 +264,7 @@ def _outside(value: str, rule: Rule) -> str:
 
 
 def _dates(rule: Rule) -> tuple[str, str]:
-    column = _quoted(rule.column or "")
+    column = identifier(rule.column or "")
     outside = " or ".join(
         _compared(column, sign, bound)
         for sign, bound in (("<", rule.earliest), (">", rule.latest))
@@ -278,14 +279,14 @@ def _dates(rule: Rule) -> tuple[str, str]:
 
 def _compared(column: str, sign: str, bound: str) -> str:
     """Partial dates are compared as far as both are written."""
-    text = "left(current_date::varchar, 10)" if bound == "today" else _literal(bound)
+    text = "left(current_date::varchar, 10)" if bound == "today" else literal(bound)
     length = f"least(len({column}), len({text}))"
     return f"left({column}, {length}) {sign} left({text}, {length})"
 
 
 def _accepted(rule: Rule) -> tuple[str, str]:
-    column = _quoted(rule.column or "")
-    values = ", ".join(_literal(value) for value in rule.values)
+    column = identifier(rule.column or "")
+    values = ", ".join(literal(value) for value in rule.values)
     present = f"{column} is not null"
     return (
         f"count(*){_filter(rule.where, present)}",
@@ -347,8 +348,8 @@ def _postgres_query(engine: Engine) -> Query:
 def _duckdb_columns(con: duckdb.DuckDBPyConnection, suite: Suite) -> frozenset[str]:
     # No bound parameters: DuckDB imports pandas (1.4 s) on the first one.
     rows = con.execute(
-        f"select column_name from duckdb_columns() where database_name = {_literal(LAKE)}"
-        f" and schema_name = {_literal(suite.layer)} and table_name = {_literal(suite.table)}"
+        f"select column_name from duckdb_columns() where database_name = {literal(LAKE)}"
+        f" and schema_name = {literal(suite.layer)} and table_name = {literal(suite.table)}"
     ).fetchall()
     return frozenset(str(row[0]) for row in rows)
 
@@ -360,15 +361,3 @@ def _postgres_columns(engine: Engine, suite: Suite) -> frozenset[str]:
     )
     with engine.connect() as connection:
         return frozenset(connection.execute(query, {"table": suite.table}).scalars())
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
-    return "'" + str(value).replace("'", "''") + "'"

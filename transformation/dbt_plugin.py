@@ -16,6 +16,7 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 
 from installation import embedded
 from lakehouse import lake
+from lakehouse.quoting import literal
 from lakehouse.settings import Settings, load_settings
 from transformation import attachment_text
 
@@ -44,7 +45,7 @@ class Plugin(BasePlugin):
         key = settings.privacy_key.get_secret_value() if settings.privacy_key else ""
         cursor.execute(f"use {lake.LAKE}")
         cursor.execute("set TimeZone = 'UTC'")
-        cursor.execute(f"set variable privacy_key = {lake.literal(key)}")
+        cursor.execute(f"set variable privacy_key = {literal(key)}")
         cursor.execute(f"set variable small_cell_minimum = {settings.small_cell_minimum:d}")
 
 
@@ -97,7 +98,7 @@ class _Handle(DuckDBConnectionWrapper):
 
 
 def _attach_metadata(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    dsn = lake.literal(settings.libpq_dsn("lakehouse"))
+    dsn = literal(settings.libpq_dsn("lakehouse"))
     connection.execute(f"attach if not exists {dsn} as metadata (type postgres, read_only)")
 
 

@@ -21,6 +21,7 @@ from math import gcd
 from pathlib import Path
 
 from lakehouse.errors import ConfigurationError
+from lakehouse.quoting import literal
 
 _MASS, _SUBSTANCE, _EQUIVALENT = (
     "mass_concentration",
@@ -254,11 +255,11 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 def _relation(
     name: str,
     columns: tuple[str, ...],
-    rows: Sequence[tuple[object, ...]],
+    rows: Sequence[tuple[str | float | bool | None, ...]],
     casts: dict[str, str] | None = None,
 ) -> str:
     """A macro that gives a relation of literals."""
-    values = ",\n".join(f"        ({', '.join(_literal(value) for value in row)})" for row in rows)
+    values = ",\n".join(f"        ({', '.join(literal(value) for value in row)})" for row in rows)
     selected = ", ".join(
         f"{column}::{casts[column]} as {column}" if casts and column in casts else column
         for column in columns
@@ -267,9 +268,3 @@ def _relation(
         f"{{% macro {name}() -%}}\n    select {selected}\n    from (\n        values\n{values}\n"
         f"    ) as listed ({', '.join(columns)})\n{{%- endmacro %}}"
     )
-
-
-def _literal(value: object) -> str:
-    if value is None:
-        return "null"
-    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"

@@ -17,6 +17,7 @@ import psycopg
 
 from lakehouse import lake
 from lakehouse.errors import LakeError
+from lakehouse.lake import catalog
 from lakehouse.settings import Settings
 
 #: A file is deleted only when it has been unused for longer than the longest reader may take.
@@ -55,11 +56,11 @@ def run(settings: Settings) -> MaintenanceReport:
                 _older_than(timedelta(days=settings.snapshots_kept_days)),
             )
         with _step("removing unused files"):
-            _forget_files_of_others(settings)
+            catalog.forget_files_of_others(settings)
             removed = _call(connection, "cleanup_old_files", _older_than(_FILE_GRACE))
             orphans = _call(connection, "delete_orphaned_files", _older_than(_FILE_GRACE))
         with _step("keeping text out of the catalog"):
-            lake.keep_text_out_of_catalog(settings)
+            catalog.keep_text_out_of_catalog(settings)
     return MaintenanceReport(
         files_rewritten=rewritten,
         files_merged=merged,
@@ -77,20 +78,6 @@ def _call(connection: duckdb.DuckDBPyConnection, function: str, options: str = "
 
 def _older_than(age: timedelta) -> str:
     return f"older_than => now() - interval '{age.total_seconds():.0f} seconds'"
-
-
-def _forget_files_of_others(settings: Settings) -> None:
-    """The list of files to delete must name files of this installation only.
-
-    Added files (Bronze) are listed by their full path: a catalog that was copied from another
-    installation would delete that one's files.
-    """
-    with psycopg.connect(settings.libpq_url("ducklake"), autocommit=True) as connection:
-        connection.execute(
-            "delete from ducklake_files_scheduled_for_deletion"
-            " where not path_is_relative and not starts_with(path, %s)",
-            [lake.root(settings)],
-        )
 
 
 @contextmanager

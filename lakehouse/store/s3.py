@@ -35,20 +35,14 @@ from lakehouse.errors import (
     StorageUnavailable,
 )
 from lakehouse.settings import Settings
-from lakehouse.store import (
-    PART_BYTES,
-    READ_AHEAD_MIN,
-    KeyNames,
-    ObjectInfo,
-    RangedReader,
-    checked_key,
-    checked_prefix,
-    s3_endpoint,
-    s3_secret_key,
-)
+from lakehouse.store.connection import S3Connection
+from lakehouse.store.interface import KeyNames, ObjectInfo, checked_key, checked_prefix
+from lakehouse.store.ranged import READ_AHEAD_MIN, RangedReader
 
 log = logging.getLogger(__name__)
 
+#: Objects up to one part are put in one request, larger ones by multipart upload.
+PART_BYTES: Final = 16 * 1024 * 1024
 #: S3 allows 10,000 parts: after the first thousand they grow, which makes 1 TB possible.
 LATE_PART_BYTES: Final = 128 * 1024 * 1024
 COPY_PART_BYTES: Final = 1024 * 1024 * 1024
@@ -143,7 +137,6 @@ class S3Store:
     """Buckets of an S3 server. Only the S3 API is used, nothing of one product."""
 
     def __init__(self, settings: Settings) -> None:
-        endpoint, secure = s3_endpoint(settings)
         self._buckets = {
             "inbox": settings.raw_bucket,
             "raw": settings.raw_bucket,
@@ -153,11 +146,7 @@ class S3Store:
         self._region = settings.object_store_region
         self._named = KeyNames(settings)
         self._client = _Client(
-            endpoint,
-            access_key=settings.object_store_access_key,
-            secret_key=s3_secret_key(settings),
-            secure=secure,
-            region=settings.object_store_region,
+            **S3Connection.of(settings).minio(),
             http_client=urllib3.PoolManager(
                 maxsize=16,
                 timeout=urllib3.Timeout(connect=5, read=60),

@@ -16,7 +16,6 @@ import duckdb
 import pytest
 
 from lakehouse import lake
-from lakehouse import store as storage
 from lakehouse.errors import (
     AccessDenied,
     ObjectExists,
@@ -25,7 +24,8 @@ from lakehouse.errors import (
     StorageUnavailable,
 )
 from lakehouse.settings import Settings
-from lakehouse.store import ObjectStore, open_store
+from lakehouse.store import ObjectStore, S3Connection, open_store
+from lakehouse.store.s3 import PART_BYTES
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -93,11 +93,11 @@ def test_replacing_an_object_changes_its_etag_and_nothing_else_remains(store: Ob
 
 
 def test_a_large_stream_is_put_in_parts_without_being_held_in_memory(store: ObjectStore) -> None:
-    size = 3 * storage.PART_BYTES + 12_345
+    size = 3 * PART_BYTES + 12_345
     stream = Endless(size)
     info = store.put("raw/big", stream)  # type: ignore[arg-type]
     assert info.size == size
-    assert stream.largest_read <= storage.PART_BYTES
+    assert stream.largest_read <= PART_BYTES
     digest = hashlib.sha256()
     with store.open("raw/big") as file:
         while block := file.read(1 << 20):
@@ -106,24 +106,24 @@ def test_a_large_stream_is_put_in_parts_without_being_held_in_memory(store: Obje
 
 
 def test_a_stream_of_exactly_one_part_is_put_whole(store: ObjectStore) -> None:
-    store.put("raw/part", io.BytesIO(b"x" * storage.PART_BYTES))
-    assert store.stat("raw/part").size == storage.PART_BYTES
+    store.put("raw/part", io.BytesIO(b"x" * PART_BYTES))
+    assert store.stat("raw/part").size == PART_BYTES
 
 
 def test_a_stream_that_breaks_leaves_no_object(store: ObjectStore) -> None:
     class Broken(Endless):
         def read(self, size: int = -1) -> bytes:
-            if self.left < storage.PART_BYTES:
+            if self.left < PART_BYTES:
                 raise ConnectionResetError("the sender went away")
             return super().read(size)
 
     with pytest.raises((ConnectionResetError, StorageUnavailable)):
-        store.put("raw/broken", Broken(3 * storage.PART_BYTES))  # type: ignore[arg-type]
+        store.put("raw/broken", Broken(3 * PART_BYTES))  # type: ignore[arg-type]
     assert not store.exists("raw/broken")
     assert list(store.list("raw/")) == []
 
 
-@pytest.mark.parametrize("size", [3, storage.PART_BYTES + 5], ids=["small", "multipart"])
+@pytest.mark.parametrize("size", [3, PART_BYTES + 5], ids=["small", "multipart"])
 def test_a_conditional_put_never_replaces(store: ObjectStore, size: int) -> None:
     first = b"1" * size
     store.put("raw/once", first, if_absent=True)
@@ -204,7 +204,7 @@ def test_a_reader_seeks_and_reads_like_a_file(store: ObjectStore) -> None:
 def test_copies_keep_the_content_and_the_conditional_copy_never_replaces(
     store: ObjectStore,
 ) -> None:
-    large = os.urandom(storage.PART_BYTES + 77)
+    large = os.urandom(PART_BYTES + 77)
     for name, data in (("small é", b"abc"), ("large", large), ("empty", b"")):
         store.put(f"inbox/{name}", data)
         store.copy(f"inbox/{name}", f"raw/{name}", if_absent=True)
@@ -257,9 +257,8 @@ def test_duckdb_writes_and_reads_what_url_names(
 ) -> None:
     connection = duckdb.connect(config={"autoinstall_known_extensions": False})
     connection.execute(f"load '{lake.extension_file('httpfs')}'")
-    secret = storage.duckdb_secret_sql(store_settings)
-    if secret:
-        connection.execute(secret)
+    if store_settings.uses_s3:
+        connection.execute(S3Connection.of(store_settings).duckdb_secret())
     store.put("lake/q/marker", b"")
     url = store.url("lake/q/t.parquet")
     connection.execute(f"copy (select range as i from range(1000)) to '{url}'")

@@ -16,10 +16,10 @@ import s3fs
 from botocore.exceptions import ClientError
 from pydantic import SecretStr
 
-from lakehouse import store as storage
 from lakehouse.errors import AccessDenied, ConfigurationError, StorageUnavailable
 from lakehouse.settings import Settings
-from lakehouse.store import ObjectStore, open_store
+from lakehouse.store import AREAS, ObjectStore, S3Connection, open_store
+from lakehouse.store.s3 import PART_BYTES
 
 if TYPE_CHECKING:
     from tests.integration.conftest import S3Endpoint
@@ -147,7 +147,7 @@ def test_without_a_retention_nothing_is_held_and_the_answer_says_so(store: Objec
 def test_areas_live_in_their_buckets(
     store: ObjectStore, s3_settings: Settings, s3_endpoint: S3Endpoint
 ) -> None:
-    for area in storage.AREAS:
+    for area in AREAS:
         store.put(f"{area}/x", b"")
     client = s3_endpoint.client()
     names = {
@@ -239,10 +239,10 @@ def test_an_endpoint_that_goes_away_during_a_large_put_leaves_no_object(
         given = 0
 
         def read(self, size: int) -> bytes:
-            if self.given > 2 * storage.PART_BYTES:
+            if self.given > 2 * PART_BYTES:
                 wire.cut()
             self.given += size
-            return b"x" * size if self.given < 6 * storage.PART_BYTES else b""
+            return b"x" * size if self.given < 6 * PART_BYTES else b""
 
     with pytest.raises(StorageUnavailable):
         through(wire, s3_settings).put("raw/k", CutsWhileRead())  # type: ignore[arg-type]
@@ -250,7 +250,7 @@ def test_an_endpoint_that_goes_away_during_a_large_put_leaves_no_object(
 
 
 def test_s3fs_works_with_the_same_settings(store: ObjectStore, s3_settings: Settings) -> None:
-    files = s3fs.S3FileSystem(**storage.fsspec_options(s3_settings))
+    files = s3fs.S3FileSystem(**S3Connection.of(s3_settings).s3fs())
     with files.open(f"{s3_settings.lake_bucket}/lake/by/s3fs", "wb") as file:
         file.write(b"x" * 6_000_000)
     assert store.stat("lake/by/s3fs").size == 6_000_000

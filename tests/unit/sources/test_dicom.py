@@ -24,9 +24,9 @@ from pydicom.uid import (
 from ingestion.intake.classify import _is_bare_dicom
 from ingestion.sources import Batch, StagedFile
 from ingestion.sources.dicom.reader import TAGS, DicomSource
-from lakehouse import store as storage
 from lakehouse.settings import Settings
-from lakehouse.store import LocalStore
+from lakehouse.store import LocalStore, RangedReader
+from lakehouse.store.ranged import READ_AHEAD_MIN
 
 if TYPE_CHECKING:
     from tests.unit.sources.conftest import Outcome, Reader
@@ -310,8 +310,8 @@ class CountingStore(LocalStore):
             self.requests += 1
             return data
 
-        reader = storage.RangedReader(self.stat(key), fetch)
-        return io.BufferedReader(reader, storage.READ_AHEAD_MIN)  # type: ignore[return-value]
+        reader = RangedReader(self.stat(key), fetch)
+        return io.BufferedReader(reader, READ_AHEAD_MIN)  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
