@@ -466,6 +466,9 @@ def _register(
         if (count := _rows_of(connection, table, submission_id))
     }
 
+    for key in (key for files in keys.values() for key in files):
+        store.settle(key)
+
     def add(connection: duckdb.DuckDBPyConnection) -> None:
         for table in earlier:
             connection.execute(

@@ -36,7 +36,7 @@ def key_name(name: str) -> str:
 
 
 class LocalStore:
-    """A folder as object store. Writes appear whole, by rename or link.
+    """A folder as object store. Writes appear whole, by rename or link, and survive a power cut.
 
     Symbolic links are not followed: an inbox must not lend out files from elsewhere on the machine.
     """
@@ -124,6 +124,8 @@ class LocalStore:
             try:
                 with temporary.open("xb") as file:
                     fill(file)
+                    file.flush()
+                    os.fsync(file.fileno())
                 if if_absent:
                     os.link(temporary, target)
                     temporary.unlink()
@@ -132,6 +134,7 @@ class LocalStore:
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
+            _make_durable(target.parent)
             return _info(key, target.stat())
 
     def delete(self, key: str) -> None:
@@ -155,6 +158,12 @@ class LocalStore:
             self._file_status(key)
             self._path(key).chmod(0o444)
         return True
+
+    def settle(self, key: str) -> None:
+        with self._translated(key):
+            path = self._path(checked_key(key))
+            _make_durable(path)
+            _make_durable(path.parent)
 
     def url(self, key: str) -> str:
         return str(self._path(checked_key(key)))
@@ -198,6 +207,15 @@ class LocalStore:
                 f"{self._named(key)} could not be read or written ({error.strerror}).",
                 hint="Check the disk and its free space.",
             ) from error
+
+
+def _make_durable(path: Path) -> None:
+    """Have the disk hold a file's content, or a folder's names (POSIX: each is synced by itself)."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _info(key: str, status: os.stat_result) -> ObjectInfo:

@@ -71,6 +71,9 @@ class ObjectStore(Protocol):
         False where this store cannot hold that (no object lock, or no retention is set).
         """
 
+    def settle(self, key: str) -> None:
+        """Have what a library wrote under ``url(key)`` survive a power cut, before it is registered."""
+
     def url(self, key: str) -> str:
         """What DuckDB and dlt read: an absolute path or ``s3://bucket/key``."""
 

@@ -355,6 +355,9 @@ class S3Store:
             raise
         return True
 
+    def settle(self, key: str) -> None:
+        """Nothing to do: a server that has answered has stored."""
+
     def url(self, key: str) -> str:
         return f"s3://{self._bucket(key)}/{key}"
 

@@ -8,6 +8,7 @@ sql_on_fhir uses nothing of ours.
 from __future__ import annotations
 
 import ast
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -124,3 +125,9 @@ def test_data_files_of_packages_are_in_the_wheel() -> None:
         if not any(path.match(pattern) for pattern in patterns)
     ]
     assert left_out == []
+
+
+def test_the_floor_plan_is_drawn_from_the_imports() -> None:
+    plan = runpy.run_path(str(ROOT / "docs" / "floor_plan.py"))
+    assert set(plan["ROOMS"]) == OURS
+    assert plan["page"]() == plan["PAGE"].read_text(encoding="utf-8"), "python docs/floor_plan.py"
