@@ -9,18 +9,12 @@ not this package's.
 
 from __future__ import annotations
 
+from publishing.earlier import forget_earlier, rollback
 from publishing.postgres import PostgresTarget
-from publishing.publisher import (
-    PublishReport,
-    TableCount,
-    VerifyReport,
-    forget_earlier,
-    publish,
-    reconcile,
-    rollback,
-    verify,
-)
+from publishing.publisher import publish, reconcile
+from publishing.reports import PublishReport, TableCount, VerifyReport
 from publishing.target import Publication, Target
+from publishing.verifying import verify
 
 __all__ = [
     "PostgresTarget",
