@@ -403,7 +403,8 @@ CRASH = """
 import os, signal, sys
 from pathlib import Path
 import publishing
-from publishing import PostgresTarget, publisher
+from publishing import PostgresTarget, loading
+from lakehouse.metadata import publishes
 from lakehouse import metadata
 from lakehouse.settings import Settings
 
@@ -422,18 +423,18 @@ class Dying(PostgresTarget):
             die()
         return done
 
-    def _copy(self, lake, publication, table, snapshot):
-        if point == "between marts" and table == "patients":
-            die()
-        super()._copy(lake, publication, table, snapshot)
+copy, index = loading.copy, loading.index
 
-    def _index(self, schema, table, rows):
-        if point == "while loading":
-            die()
-        super()._index(schema, table, rows)
+def copy_or_die(lake, database, schema, table, snapshot):
+    if point == "between marts" and table == "patients":
+        die()
+    copy(lake, database, schema, table, snapshot)
 
+loading.copy = copy_or_die
+if point == "while loading":
+    loading.index = die
 if point == "while states are marked":
-    publisher.publishes.mark_shown = die
+    publishes.mark_shown = die
 if act == "rollback":
     publishing.rollback(settings, metadata.engine(settings), actor="test", target=Dying(settings))
 else:
@@ -631,7 +632,7 @@ def test_a_database_that_goes_away_is_a_publish_error_and_the_next_publish_works
 
     class CutOff(publishing.PostgresTarget):
         def complete(self, publication: Any, counts: Any) -> None:
-            marts.execute("select pg_terminate_backend(%s)", [self._connection.info.backend_pid])
+            marts.execute("select pg_terminate_backend(%s)", [self._database.connection.info.backend_pid])
             super().complete(publication, counts)
 
     target = CutOff(settings)
