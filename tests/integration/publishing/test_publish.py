@@ -632,7 +632,9 @@ def test_a_database_that_goes_away_is_a_publish_error_and_the_next_publish_works
 
     class CutOff(publishing.PostgresTarget):
         def complete(self, publication: Any, counts: Any) -> None:
-            marts.execute("select pg_terminate_backend(%s)", [self._database.connection.info.backend_pid])
+            marts.execute(
+                "select pg_terminate_backend(%s)", [self._database.connection.info.backend_pid]
+            )
             super().complete(publication, counts)
 
     target = CutOff(settings)
