@@ -12,7 +12,7 @@ import dagster as dg
 import duckdb
 
 from ingestion.tables import BronzeTable, sql_type
-from lakehouse import lake
+from lakehouse.quoting import literal
 
 _SAMPLE_ROWS = 5
 
@@ -34,7 +34,7 @@ def landed_sample(
     shown = [column.name for column in table.columns if column.sample]
     return _sample(
         connection,
-        f'lake.bronze."{table.name}" where submission_id = {lake.literal(submission_id)}',
+        f'lake.bronze."{table.name}" where submission_id = {literal(submission_id)}',
         shown,
     )
 
