@@ -100,7 +100,11 @@ def _services(settings: Settings, workspace: Path, grpc_port: int) -> list[_Serv
             [*code, *address, str(grpc_port)],
             grpc_port,
         ),
-        _Service("daemon", "the Dagster daemon", ["dagster-daemon", "run", *where]),
+        _Service(
+            "daemon",
+            "the Dagster daemon",
+            ["python", "-m", "orchestration.processes.daemon_server", *where],
+        ),
         _Service("hub", "the hub", ["python", "-m", "hub"], settings.hub_port),
         _Service(
             "webserver",

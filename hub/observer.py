@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,6 +64,9 @@ class Observer:
 
     async def watch(self) -> None:
         """Observe until cancelled."""
+        # Names are looked up in threads. Where a server is away and no name server answers, each look
+        # takes half a minute: with the usual six threads every other service would seem to be away too.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(32))
         async with httpx.AsyncClient(timeout=probes.TIMEOUT_SECONDS, trust_env=False) as client:
             while True:
                 await self.observe(client)

@@ -17,6 +17,8 @@ from dagster._cli.api import grpc_command
 from dagster._grpc import server
 
 import quality
+from lakehouse import outages
+from lakehouse.settings import load_settings
 
 
 class CodeServer(server.DagsterApiServer):
@@ -32,8 +34,10 @@ class CodeServer(server.DagsterApiServer):
 
 
 def main(arguments: list[str]) -> None:
+    outages.say_once_a_minute()
     server.DagsterApiServer = CodeServer  # type: ignore[misc]
-    grpc_command(["--module-name", "orchestration.definitions", *arguments])
+    level = load_settings().log_level.lower()
+    grpc_command(["--module-name", "orchestration.definitions", "--log-level", level, *arguments])
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from dagster_webserver.version import __version__
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 
+from lakehouse import outages
 from lakehouse.same_origin import SameOrigin
 from lakehouse.settings import load_settings
 
@@ -49,6 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--workspace", required=True, help="workspace.yaml")
     given = parser.parse_args(arguments)
     settings = load_settings()
+    outages.say_once_a_minute()
     with DagsterInstance.get() as instance:
         instance.optimize_for_webserver(
             _STATEMENT_TIMEOUT_MS, _POOL_RECYCLE_SECONDS, _POOL_MAX_OVERFLOW

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -316,6 +316,16 @@ def test_dockerfiles_install_by_hash_run_as_a_user_and_hold_no_address() -> None
         assert len(re.findall(r"^FROM ", text, re.MULTILINE)) == 2
         assert "http" not in re.sub(r"#.*", "", text)
         assert not re.search(r"PASSWORD|SECRET|TOKEN", text)
+
+
+def test_every_level_of_logging_has_a_dagster_home_in_the_image(compose: dict[str, Any]) -> None:
+    dockerfile = (ROOT / "docker/lakehouse/Dockerfile").read_text(encoding="utf-8")
+    levels = re.search(r"for level in ([A-Z ]+);", dockerfile)
+    assert levels
+    assert levels[1].split() == list(get_args(Settings.model_fields["log_level"].annotation))
+    assert "python_log_level: INFO" in (ROOT / "docker/dagster/dagster.yaml").read_text()
+    for name in ("code-location", "dagster-webserver", "dagster-daemon"):
+        assert compose["services"][name]["environment"]["DAGSTER_HOME"] == "/opt/dagster/INFO"
 
 
 def test_the_builder_is_given_every_folder_that_an_image_copies() -> None:

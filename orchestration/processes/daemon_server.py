@@ -1,0 +1,17 @@
+"""``python -m orchestration.processes.daemon_server``: `dagster-daemon run`, whose log outlasts an outage."""
+
+import sys
+
+from dagster._daemon.cli import run_command
+
+from lakehouse import outages
+from lakehouse.settings import load_settings
+
+
+def main(arguments: list[str]) -> None:
+    outages.say_once_a_minute()
+    run_command([*arguments, "--log-level", load_settings().log_level.lower()])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
