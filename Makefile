@@ -48,9 +48,43 @@ dashboards: setup  ## Superset without Docker, on this platform's Postgres: http
 secrets: setup  ## Write random secrets into .env (mode 600) for the container stack
 	@$(BIN)/python -m installation.secrets env
 
-rotate: setup  ## A new random value for one secret of the running container stack (SECRET=BI_READER_PASSWORD)
+rotate:  ## New random values in the running container stack (SECRET="BI_READER_PASSWORD PROXY_PASSWORD")
 	docker compose run --rm -T secrets rotate $(SECRET) /secrets
 	docker compose up --detach --wait
+
+## ---- versions of the container stack (docs/runbook/services.md) -----------------------------
+# The version that runs, as the tag of its image; a backup is its business, not the new version's.
+RUNNING = $$(docker inspect --format '{{.Config.Image}}' $$(docker compose ps --all --quiet code-location) | sed 's/.*://')
+BACKUP ?= backups/$(shell date -u +%Y%m%dT%H%M%SZ).backup
+DATA := database objects home site hub
+
+backup:  ## Everything in the container stack into one file (BACKUP=FILE), for its owner's eyes alone
+	@mkdir -p $(dir $(BACKUP))
+	umask 077 && LAKEHOUSE_VERSION=$(RUNNING) docker compose run --rm -T --no-deps admin backup - > $(BACKUP).unfinished
+	mv $(BACKUP).unfinished $(BACKUP)
+
+upgrade: backup  ## Back up with the version that runs, then build and start that of this checkout
+	docker compose build
+	docker compose up --detach --wait
+	@echo "Done. The way back: make go-back BACKUP=$(BACKUP) in a checkout of the former version."
+
+go-back:  ## Replace all data by those of BACKUP=FILE, with the version of this checkout (SURE=yes)
+	@test "$(SURE)" = yes || { echo "This removes what came after $(BACKUP). Say so: SURE=yes" >&2; exit 2; }
+	@test -s $(BACKUP) || { echo "There is no backup $(BACKUP)." >&2; exit 2; }
+	docker compose --profile '*' down
+	for volume in $(DATA); do \
+	    docker volume ls --quiet --filter label=com.docker.compose.project=$$(docker compose config | sed -n 's/^name: //p') \
+	        --filter label=com.docker.compose.volume=$$volume | xargs -r docker volume rm || exit 1; \
+	done
+	docker compose run --rm -T $(if $(KEY),--volume $(abspath $(KEY)):/run/backup.key:ro) admin restore - $(if $(KEY),--key /run/backup.key) < $(BACKUP)
+	docker compose up --detach --wait
+
+pins:  ## Add the digests of the base images to their tags in .env (asks the registries)
+	@for name in PYTHON_IMAGE POSTGRES_IMAGE MINIO_IMAGE CADDY_IMAGE; do \
+	    image=$$(sed -n "s/^$$name=//p" .env | grep . || sed -n "s/^$$name=//p" .env.example); image=$${image%%@*}; \
+	    digest=$$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$$image") || exit 1; \
+	    touch .env; sed -i "/^$$name=/d" .env; echo "$$name=$$image@$$digest" | tee -a .env; \
+	done
 
 ## ---- checks --------------------------------------------------------------------------------
 # Whole files go to each worker in the order of their names; one more worker than cores, since some wait.
@@ -78,4 +112,4 @@ bench: setup  ## The FHIR path stage by stage (ARGS="FOLDER --copies 5")
 bench-views: setup  ## The ten views against hand-written SQL and an interpreter
 	$(BIN)/python -m benchmarks.views $(ARGS)
 
-.PHONY: help setup lock demo up down test lint conformance e2e e2e-native bench bench-views dashboards secrets rotate
+.PHONY: help setup lock demo up down test lint conformance e2e e2e-native bench bench-views dashboards secrets rotate backup upgrade go-back pins

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
@@ -316,6 +317,12 @@ def test_dockerfiles_install_by_hash_run_as_a_user_and_hold_no_address() -> None
         assert len(re.findall(r"^FROM ", text, re.MULTILINE)) == 2
         assert "http" not in re.sub(r"#.*", "", text)
         assert not re.search(r"PASSWORD|SECRET|TOKEN", text)
+
+
+def test_images_carry_the_version_of_this_release(compose: dict[str, Any]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    tags = {service["image"] for service in compose["services"].values() if service.get("build")}
+    assert {tag.partition(":")[2] for tag in tags} == {project["version"]}
 
 
 def test_every_level_of_logging_has_a_dagster_home_in_the_image(compose: dict[str, Any]) -> None:
