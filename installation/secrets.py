@@ -5,7 +5,7 @@ its own folder. A value given in ``.env`` goes before a random one, and a value 
 no-Docker mode needs only a few, below ``<home>/secrets``.
 
     python -m installation.secrets generate FOLDER   # the stack's one-shot job
-    python -m installation.secrets rotate NAME FOLDER  # a new random value for one of them
+    python -m installation.secrets rotate NAME … FOLDER  # new random values
     python -m installation.secrets env [FILE]        # `make secrets`: random values into .env
     python -m installation.secrets show NAME FOLDER  # one value, for an administrator
 """
@@ -24,6 +24,10 @@ from lakehouse.settings import PLACEHOLDERS
 
 #: The object store refuses shorter ones, and anything shorter can be guessed.
 MINIMUM_LENGTH = 8
+_AFTER_A_NEW_PRIVACY_KEY = (
+    "secrets: every key in the marts is made of PRIVACY_KEY. Have all of them made anew, or the marts\n"
+    "         hold keys of both: docker compose run --rm lakehouse run --full-refresh\n"
+)
 #: Holds every secret; only the job that makes them sees it.
 KEEPER = "keeper"
 
@@ -118,7 +122,12 @@ SECRETS: tuple[Secret, ...] = (
     ),
     Secret("PRIVACY_KEY", ("platform",), "key of the hashes that stand for identifiers"),
     Secret("WEBHOOK_URL", ("platform",), "receives failures as JSON", optional=True),
-    Secret("SUPERSET_SECRET_KEY", ("superset",), "signs Superset's sessions"),
+    Secret(
+        "SUPERSET_SECRET_KEY",
+        ("superset",),
+        "signs Superset's sessions, encrypts what people store in it",
+        keeps_former=True,
+    ),
     Secret("SUPERSET_ADMIN_PASSWORD", ("superset-users", "logins"), "Superset user admin"),
     Secret("SUPERSET_ANALYST_PASSWORD", ("superset-users", "logins"), "Superset user analyst"),
     Secret("SUPERSET_VIEWER_PASSWORD", ("superset-users", "logins"), "Superset user viewer"),
@@ -153,7 +162,13 @@ def generate(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def rotate(name: str, folder: Path, environ: Mapping[str, str]) -> None:
-    """Give one secret a new random value.
+    """Give one secret a new random value; raises as :func:`rotatable` does."""
+    secret = rotatable(name, environ)
+    _spread(secret, secret.make(), folder)
+
+
+def rotatable(name: str, environ: Mapping[str, str]) -> Secret:
+    """The secret of this name, whose value is made here.
 
     Raises :class:`ConfigurationError` where there is no such secret, or where ``.env`` names its
     value: that goes before any other, so it has to change there.
@@ -167,7 +182,7 @@ def rotate(name: str, folder: Path, environ: Mapping[str, str]) -> None:
             f"{name} is set in .env, which goes before a value made here.",
             hint=f"Change {name} in .env, then `docker compose up -d --wait`.",
         )
-    _spread(secret, secret.make(), folder)
+    return secret
 
 
 def given(environ: Mapping[str, str]) -> dict[str, str]:
@@ -345,9 +360,15 @@ def main(arguments: Sequence[str]) -> int:
             for origin in ("environment", "kept", "made"):
                 count = sum(1 for value in origins.values() if value == origin)
                 sys.stdout.write(f"secrets: {count} {origin}\n")
-        case ["rotate", name, folder]:
-            rotate(name, Path(folder), given(os.environ))
-            sys.stdout.write(f"secrets: {name} is new\n")
+        case ["rotate", *names, folder] if names:
+            values = given(os.environ)
+            for name in names:  # all or none
+                rotatable(name, values)
+            for name in names:
+                rotate(name, Path(folder), values)
+                sys.stdout.write(f"secrets: {name} is new\n")
+            if "PRIVACY_KEY" in names:
+                sys.stdout.write(_AFTER_A_NEW_PRIVACY_KEY)
         case ["env", *rest]:
             path = Path(rest[0] if rest else ".env")
             filled = write_env_file(path, path.with_name(".env.example"))

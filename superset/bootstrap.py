@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+import encryption
 from access import ensure_user, secret, sync_access
 from boards.catalog import CatalogError, Places
 from boards.expand import Bundle, as_texts, bundle
@@ -110,6 +111,9 @@ def main(folder: Path) -> None:
 
         with step("migrations"):
             upgrade()
+        with step("encryption"):
+            if encryption.renew(db):
+                print("superset bootstrap: stored passwords are under the new key", flush=True)
         with step("permissions"):
             appbuilder.add_permissions(update_perms=True)
             security_manager.sync_role_definitions()

@@ -2,8 +2,10 @@
 
 It stands in front of the gateway and passes everything on, except: lifecycle rules (each needs an
 expiration, a transition or a rule for noncurrent versions, else the whole is refused), deleting a
-version under object lock (400 instead of 403), and MinIO's admin API (users and policies, which it
-then holds requests to; they are passed on under the gateway's own key). What a MinIO server does was
+version under object lock (400 instead of 403), signatures (of its users and of its administrator, whose
+password it reads from a file at its start and when it is told to start again), and MinIO's admin API
+(users and policies, which it then holds requests to). What it takes it passes on under the gateway's own
+key. What a MinIO server does was
 looked up in its source: `internal/bucket/lifecycle`, `cmd/api-errors.go`, `cmd/admin-handlers-users.go`.
 """
 
@@ -19,8 +21,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 from xml.etree import ElementTree
 
 from botocore.auth import S3SigV4Auth
@@ -45,9 +48,26 @@ class MinioStandIn:
     upstream: str
     root: Credentials
     region: str
+    #: Where its administrator's password is; the gateway's own where there is none.
+    password_file: Path | None = None
+    password: str = ""
     users: dict[str, dict[str, str]] = field(default_factory=dict)
     policies: dict[str, dict[str, Any]] = field(default_factory=dict)
     lifecycles: dict[str, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.start_again()
+
+    def start_again(self) -> None:
+        """What its administrator's password is, is read now and not before the next start."""
+        self.password = (
+            self.password_file.read_text().strip() if self.password_file else self.root.secret_key
+        )
+
+    def secret_of(self, user: str) -> str | None:
+        if user == self.root.access_key:
+            return self.password
+        return self.users.get(user, {}).get("secret")
 
     def allows(
         self, user: str, action: str, bucket: str, key: str, query: Mapping[str, str]
@@ -66,9 +86,15 @@ class MinioStandIn:
 
 
 @contextmanager
-def minio_stand_in(upstream: str, access_key: str, secret_key: str, region: str) -> Iterator[str]:
+def minio_stand_in(
+    upstream: str,
+    access_key: str,
+    secret_key: str,
+    region: str,
+    password_file: Path | None = None,
+) -> Iterator[str]:
     """The address of a stand-in before the gateway at ``upstream``, while it is up."""
-    state = MinioStandIn(upstream, Credentials(access_key, secret_key), region)
+    state = MinioStandIn(upstream, Credentials(access_key, secret_key), region, password_file)
     handler = type("Handler", (_Handler,), {"state": state})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -91,7 +117,9 @@ class _Handler(BaseHTTPRequestHandler):
         bucket, _, key = unquote(url.path).removeprefix("/").partition("/")
         user = _user(self.headers.get("Authorization", ""))
         is_root = user in (None, self.state.root.access_key)
-        if url.path.startswith(_ADMIN):
+        if user is not None and not self._is_signed(user):
+            self._refuse(403, "SignatureDoesNotMatch", "The signature is another one.")
+        elif url.path.startswith(_ADMIN):
             self._administer(url.path.removeprefix(_ADMIN), query, body, is_root)
         elif not is_root and not self.state.allows(
             str(user), _action(self.command, key, query), bucket, key, query
@@ -100,9 +128,24 @@ class _Handler(BaseHTTPRequestHandler):
         elif "lifecycle" in query and not key:
             self._age(bucket, body)
         else:
-            self._pass_on(body, resign=not is_root)
+            self._pass_on(body, resign=user is not None)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _answer_any  # noqa: N815 - what http.server calls
+
+    def _is_signed(self, user: str) -> bool:
+        """Whether the request was signed (Signature Version 4) with the secret that is known of the user."""
+        secret, authorization = self.state.secret_of(user), self.headers["Authorization"]
+        if secret is None:
+            return False
+        url = urlsplit(self.path)
+        request = AWSRequest(self.command, f"http://{self.headers['Host']}{url.path}")
+        request.params = dict(parse_qsl(url.query, keep_blank_values=True))
+        for name in authorization.split("SignedHeaders=")[1].split(",")[0].split(";"):
+            request.headers[name] = self.headers[name]
+        request.context["timestamp"] = self.headers["X-Amz-Date"]
+        signer = S3SigV4Auth(Credentials(user, secret), "s3", self.state.region)
+        to_sign = signer.string_to_sign(request, signer.canonical_request(request))
+        return authorization.endswith(f"Signature={signer.signature(to_sign, request)}")
 
     def _age(self, bucket: str, body: bytes) -> None:
         if self.command == "PUT":
@@ -121,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _administer(
         self, command: str, query: Mapping[str, str], body: bytes, is_root: bool
     ) -> None:
-        state, secret = self.state, self.state.root.secret_key
+        state, secret = self.state, self.state.password
         if not is_root:
             self._say(403, json.dumps({"Code": "AccessDenied"}).encode())
             return
@@ -148,6 +191,8 @@ class _Handler(BaseHTTPRequestHandler):
             case "list-users":
                 self._say(200, encrypt(json.dumps(state.users).encode(), secret))
                 return
+            case "service":
+                state.start_again()
             case "list-canned-policies":
                 self._say(200, json.dumps(state.policies).encode())
                 return

@@ -9,7 +9,7 @@ import ssl
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tests.e2e.stack import LOG_LINES, ROOT, Addresses, Login, StackError
 
@@ -45,7 +45,8 @@ class ComposeStack:
 
     def __init__(self) -> None:
         kept = ("PATH", "HOME", "DOCKER_HOST")
-        self._environment = {name: os.environ[name] for name in kept if name in os.environ} | _PORTS
+        given = {name: os.environ[name] for name in kept if name in os.environ}
+        self._environment = given | _PORTS | {"COMPOSE_PROJECT_NAME": _PROJECT}
         self._given = Login("e2e-store-key", secrets.token_urlsafe(24))
         self._store_has_users = True
 
@@ -55,14 +56,17 @@ class ComposeStack:
             ["docker", "images", "--quiet", "--filter", "label=stand-in=compose-lab"]
         )
         if not self._store_has_users:
-            # The lab's S3 gateway knows its one key only, as a server of an operator's own might.
-            self._environment |= {
-                "OBJECT_STORE_ADMIN": "none",
-                "MINIO_ROOT_USER": self._given.user,
-                "MINIO_ROOT_PASSWORD": self._given.password,
-                "OBJECT_STORE_ACCESS_KEY": self._given.user,
-                "OBJECT_STORE_SECRET_KEY": self._given.password,
-            }
+            self._give_key()
+
+    def _give_key(self) -> None:
+        # The lab's S3 gateway knows its one key only, as a server of an operator's own might.
+        self._environment |= {
+            "OBJECT_STORE_ADMIN": "none",
+            "MINIO_ROOT_USER": self._given.user,
+            "MINIO_ROOT_PASSWORD": self._given.password,
+            "OBJECT_STORE_ACCESS_KEY": self._given.user,
+            "OBJECT_STORE_SECRET_KEY": self._given.password,
+        }
 
     def start(self) -> None:
         self._compose("up", "--detach", "--wait")
@@ -88,17 +92,12 @@ class ComposeStack:
     def viewer(self) -> Login:
         return self._login("Superset", "viewer")
 
+    def superset_administrator(self) -> Login:
+        return self._login("Superset", "admin")
+
     def kill_code_location(self) -> None:
         # Detached: the container may end before the command could say that it is done.
         self._compose("exec", "--detach", "code-location", "python", "-c", _KILL_SERVICE)
-
-    def backup(self, archive: Path) -> None:
-        with archive.open("wb") as stream:
-            self._compose("run", "--rm", "-T", "admin", "backup", "-", output=stream)
-
-    def restore(self, archive: Path) -> None:
-        with archive.open("rb") as stream:
-            self._compose("run", "--rm", "-T", "admin", "restore", "-", input=stream)
 
     def last_words(self) -> str:
         listed = self._compose("ps", "--all")
@@ -109,13 +108,7 @@ class ComposeStack:
 
     def store_administrator(self) -> Login:
         """The object store's root user, which no service but the set-up job has."""
-        user, password = (
-            self._compose(
-                *("run", "--rm", "-T", "secrets", "show", name, "/secrets"),
-            )
-            for name in ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")
-        )
-        return Login(user.decode().strip(), password.decode().strip())
+        return Login(self.secret("MINIO_ROOT_USER"), self.secret("MINIO_ROOT_PASSWORD"))
 
     def start_proxy(self) -> None:
         self._environment["COMPOSE_FILE"] = "docker-compose.yml:docker/proxy.yml"
@@ -126,9 +119,67 @@ class ComposeStack:
         del self._environment["COMPOSE_FILE"]
         self._compose("up", "--detach", "--wait")
 
-    def rotate(self, name: str) -> None:
-        self._compose("run", "--rm", "-T", "secrets", "rotate", name, "/secrets")
+    def rotate(self, *names: str) -> None:
+        self._make("rotate", f"SECRET={' '.join(names)}")
+
+    def rotate_store_keys(self) -> None:
+        """New keys of the object store: of a server whose users are made here, else of the operator's own."""
+        if self._store_has_users:
+            self.rotate(
+                "MINIO_ROOT_PASSWORD", "OBJECT_STORE_SECRET_KEY", "DAGSTER_STORE_SECRET_KEY"
+            )
+            return
+        self._given = Login(self._given.user, secrets.token_urlsafe(24))
+        self._give_key()
+        self._compose("up", "--detach", "--wait", "--force-recreate", "minio")
         self._compose("up", "--detach", "--wait")
+
+    def spoil(self, audience: str, file_name: str) -> None:
+        """A wrong secret for one reader, as a mistake of an operator's would be; a start mends it."""
+        program = f"open('/secrets/{audience}/{file_name}', 'w').write('not-the-password')"
+        run = ("run", "--rm", "-T", "--entrypoint", "python", "secrets")
+        self._compose(
+            *run, "-c", f"import os; os.remove('/secrets/{audience}/{file_name}'); {program}"
+        )
+
+    def secret(self, name: str) -> str:
+        said = self._compose("run", "--rm", "-T", "secrets", "show", name, "/secrets")
+        return said.decode().strip()
+
+    def environments(self) -> str:
+        """The environment of every container that is there, as whoever may inspect them sees it."""
+        containers = self._compose("--profile", "*", "ps", "--all", "--quiet").decode().split()
+        inspected = json.loads(self._run(["docker", "inspect", *containers]))
+        return json.dumps([container["Config"]["Env"] for container in inspected])
+
+    def upgrade(self, version: str, backup: Path) -> None:
+        """To ``version`` as the operator does it, with a backup by the version that ran."""
+        self._environment["LAKEHOUSE_VERSION"] = version
+        self._make("upgrade", f"BACKUP={backup}")
+
+    def go_back(self, backup: Path) -> None:
+        """To the version that ran before, and to its data."""
+        del self._environment["LAKEHOUSE_VERSION"]
+        self._make("go-back", f"BACKUP={backup}", "SURE=yes")
+
+    def versions(self) -> tuple[str, set[str]]:
+        """The version that runs, and those that are on this machine."""
+        container = self._compose("ps", "--quiet", "code-location").decode().strip()
+        name, _, running = (
+            self._run(["docker", "inspect", "--format", "{{.Config.Image}}", container])
+            .decode()
+            .strip()
+            .partition(":")
+        )
+        there = self._run(["docker", "images", "--format", "{{.Tag}}", name]).decode().split()
+        return running, set(there)
+
+    def forget(self, version: str) -> None:
+        for image in ("health-lakehouse", "health-lakehouse-superset"):
+            self._run(["docker", "rmi", f"{image}:{version}"])
+
+    def _make(self, *arguments: str) -> None:
+        self._run(["make", *arguments])
 
     def command_started(self, service: str) -> datetime:
         """When the command of ``service`` was last started, in a container that may be older."""
@@ -183,27 +234,14 @@ class ComposeStack:
                 return Login(entry["user"], entry["password"])
         raise StackError(f"`lakehouse credentials` names no login for {service}")
 
-    def _compose(self, *arguments: str, **streams: Any) -> bytes:
-        command = ["docker", "compose", "--project-name", _PROJECT, *arguments]
-        return self._run(command, **streams)
+    def _compose(self, *arguments: str) -> bytes:
+        return self._run(["docker", "compose", *arguments])
 
-    def _run(
-        self,
-        command: list[str],
-        *,
-        input: IO[bytes] | None = None,
-        output: IO[bytes] | None = None,
-    ) -> bytes:
+    def _run(self, command: list[str]) -> bytes:
         result = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=self._environment,
-            stdin=input or subprocess.DEVNULL,
-            stdout=output or subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            check=False,
+            command, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, capture_output=True
         )
         if result.returncode:
             said = result.stderr.decode(errors="replace")[-3000:]
             raise StackError(f"{' '.join(command)} ended with {result.returncode}:\n{said}")
-        return result.stdout or b""
+        return result.stdout

@@ -71,12 +71,6 @@ class Stack(Protocol):
     def kill_code_location(self) -> None:
         """End it with no chance to clean up, as a lack of memory would."""
 
-    def backup(self, archive: Path) -> None:
-        """Into one file, while everything runs."""
-
-    def restore(self, archive: Path) -> None:
-        """Into a stack that was removed; it is not started."""
-
     def last_words(self) -> str:
         """The end of each service's log, for whoever looks into a failure."""
 
@@ -171,6 +165,11 @@ class Superset:
         self._login = login
         self._client = httpx.Client(base_url=address, timeout=60, trust_env=False)
 
+    def log_in_as(self, login: Login) -> None:
+        """From now on with this login: a session of the former key or password has ended."""
+        self._login = login
+        self._client.headers.pop("Authorization", None)
+
     def encounters(self) -> int:
         """The number that the clinical overview shows; 0 while nothing is published."""
         found = self._ask(
@@ -192,9 +191,26 @@ class Superset:
             return 0  # the views are not there before the first publish
         return int(answer.json()["result"][0]["data"][0]["encounters"] or 0)
 
+    def add_database(self, name: str, uri: str) -> int:
+        """A database that a person adds, whose password Superset then keeps; needs an administrator."""
+        answer = self._ask(
+            "POST", "/api/v1/database/", json={"database_name": name, "sqlalchemy_uri": uri}
+        )
+        answer.raise_for_status()
+        return int(answer.json()["id"])
+
+    def knows_password_of(self, database: int) -> bool:
+        """Whether it can read what it keeps of a database that a person added."""
+        answer = self._ask("GET", f"/api/v1/database/{database}/connection")
+        return answer.status_code == httpx.codes.OK
+
     def _ask(self, method: str, path: str, **content: Any) -> httpx.Response:
         answer = self._client.request(method, path, **content)
-        if answer.status_code != httpx.codes.UNAUTHORIZED:
+        # 422: the token was signed with the key before this one.
+        if answer.status_code not in (
+            httpx.codes.UNAUTHORIZED,
+            httpx.codes.UNPROCESSABLE_ENTITY,
+        ):
             return answer
         self._log_in()
         return self._client.request(method, path, **content)

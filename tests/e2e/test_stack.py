@@ -7,6 +7,7 @@ The same steps for the container stack and without containers; LAKEHOUSE_E2E say
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -19,11 +20,13 @@ import pytest
 from installation.secrets import SECRETS
 from tests.e2e import dashboards
 from tests.e2e.compose_stack import ComposeStack
+from tests.e2e.native_stack import NativeStack
 from tests.e2e.stack import ROOT, Dagster, Run, Stack, Superset, drop, rows, status, wait_until
 
 SCREENSHOTS = ROOT / "tests/e2e/screenshots"
 DROP = ROOT / "samples/drops/cohort-a/fhir/2026-01-cohort-a"
 CORRECTIONS = ROOT / "samples/drops/cohort-a/fhir/2026-02-corrections"
+LATER = ROOT / "samples/drops/cohort-b/fhir/2026-01-cohort-b"
 #: From the drop to the dashboard on a free machine: two minutes. A loaded one may take longer.
 PATIENCE_SECONDS = float(os.environ.get("LAKEHOUSE_E2E_PATIENCE", "600"))
 #: No image may be larger.
@@ -51,11 +54,25 @@ def containers(stack: Stack) -> ComposeStack:
     return stack
 
 
+@pytest.fixture
+def native(stack: Stack) -> NativeStack:
+    if not isinstance(stack, NativeStack):
+        pytest.skip("containers do this as the way back from an upgrade")
+    return stack
+
+
 def services(stack: Stack) -> dict[str, bool]:
     """What the hub says of each service."""
     answer = httpx.get(f"{stack.addresses.hub}/services.json", timeout=10, trust_env=False)
     answer.raise_for_status()
     return {entry["service"]: entry["healthy"] for entry in answer.json()["services"]}
+
+
+def details(stack: Stack) -> dict[str, str]:
+    """What the hub says is wrong with each service, or what is there."""
+    answer = httpx.get(f"{stack.addresses.hub}/services.json", timeout=10, trust_env=False)
+    answer.raise_for_status()
+    return {entry["service"]: entry["detail"] for entry in answer.json()["services"]}
 
 
 def counts(stack: Stack) -> list[dict[str, object]]:
@@ -217,6 +234,16 @@ def test_07_the_proxy_asks_for_a_login_and_speaks_tls(containers: ComposeStack) 
         assert "Health lakehouse" in known.get(containers.proxied_hub).text
         info = known.get(f"{containers.proxied_dagster}/server_info")
         assert "dagster_version" in info.json()
+        containers.rotate("PROXY_PASSWORD")
+        wait_until(
+            "the proxy refusing the former password",
+            lambda: known.get(containers.proxied_hub).status_code == httpx.codes.UNAUTHORIZED,
+            seconds=PATIENCE_SECONDS,
+            pause=0.5,
+        )
+        new = containers.proxy_login()
+        answer = known.get(containers.proxied_hub, auth=(new.user, new.password))
+        assert "Health lakehouse" in answer.text
     containers.stop_proxy()
 
 
@@ -239,27 +266,44 @@ READERS = {
     "superset": ("superset",),
     "hub": ("hub",),
 }
+STORE_KEYS = ("MINIO_ROOT_PASSWORD", "OBJECT_STORE_SECRET_KEY", "DAGSTER_STORE_SECRET_KEY")
 
 
 @pytest.mark.parametrize(
-    "name",
+    "names",
     [
-        "LAKEHOUSE_DB_PASSWORD",
-        "DAGSTER_DB_PASSWORD",
-        "SUPERSET_DB_PASSWORD",
-        "BI_READER_PASSWORD",
-        "POSTGRES_ADMIN_PASSWORD",
+        ("LAKEHOUSE_DB_PASSWORD",),
+        ("DAGSTER_DB_PASSWORD", "BI_READER_PASSWORD"),
+        (
+            "SUPERSET_DB_PASSWORD",
+            "SUPERSET_SECRET_KEY",
+            "SUPERSET_ADMIN_PASSWORD",
+            "SUPERSET_ANALYST_PASSWORD",
+            "SUPERSET_VIEWER_PASSWORD",
+        ),
+        ("POSTGRES_ADMIN_PASSWORD",),
+        STORE_KEYS,
     ],
+    ids=lambda names: names[0],
 )
-def test_07b_a_secret_is_changed_by_one_command_and_everything_goes_on(
-    containers: ComposeStack, superset: Superset, measured: dict[str, str], name: str
+def test_07b_secrets_are_changed_by_one_command_and_everything_goes_on(
+    containers: ComposeStack, superset: Superset, measured: dict[str, str], names: tuple[str, ...]
 ) -> None:
-    (secret,) = (one for one in SECRETS if one.name == name)
-    audiences = (*secret.audiences, *secret.handed_to)
+    audiences = {
+        audience
+        for secret in SECRETS
+        if secret.name in names
+        for audience in (*secret.audiences, *secret.handed_to)
+    }
     readers = [reader for audience in audiences for reader in READERS.get(audience, ())]
     before = {reader: containers.container_started(reader) for reader in readers}
+    theirs = added_database(containers) if "SUPERSET_SECRET_KEY" in names else None
     started, moment = time.monotonic(), datetime.now(UTC)
-    containers.rotate(name)
+    if names == STORE_KEYS:
+        containers.rotate_store_keys()
+    else:
+        containers.rotate(*names)
+    superset.log_in_as(containers.viewer())
 
     def again(reader: str) -> bool:
         return containers.command_started(reader) >= moment and containers.is_well(reader)
@@ -278,7 +322,44 @@ def test_07b_a_secret_is_changed_by_one_command_and_everything_goes_on(
     wait_until("hub and dashboards being well", shown, seconds=PATIENCE_SECONDS)
     assert {reader: containers.container_started(reader) for reader in readers} == before
     assert status(containers)["submissions"]
-    measured[f"{name} changed, all services well"] = seconds(time.monotonic() - started)
+    if theirs is not None:
+        administrator = containers.superset_administrator()
+        assert Superset(containers.addresses.superset, administrator).knows_password_of(theirs)
+    measured[f"{', '.join(names)} changed, all services well"] = seconds(time.monotonic() - started)
+
+
+def added_database(containers: ComposeStack) -> int:
+    """A database that somebody added to Superset, with a password."""
+    administrator = containers.superset_administrator()
+    password = containers.secret("BI_READER_PASSWORD")
+    return Superset(containers.addresses.superset, administrator).add_database(
+        "added by a person", f"postgresql+psycopg2://bi_reader:{password}@postgres:5432/marts"
+    )
+
+
+def test_07c_the_hub_says_which_part_of_a_service_fails_and_why(containers: ComposeStack) -> None:
+    containers.spoil("platform", "lakehouse_db_password")
+    wait_until(
+        "the hub saying what is wrong with the code location",
+        lambda: (
+            "Postgres refuses the password of the role lakehouse"
+            in details(containers)["Code location"]
+        ),
+        seconds=PATIENCE_SECONDS,
+    )
+    containers.start()  # the set-up job hands out what is right
+    wait_until(
+        "the hub seeing every service",
+        lambda: all(services(containers).values()),
+        seconds=PATIENCE_SECONDS,
+    )
+
+
+def test_07d_no_container_shows_a_secret_in_its_environment(containers: ComposeStack) -> None:
+    shown = containers.environments()
+    for secret in SECRETS:
+        if secret.fixed is None and (value := containers.secret(secret.name)):
+            assert value not in shown, secret.name
 
 
 def test_08_no_image_is_too_large(containers: ComposeStack, measured: dict[str, str]) -> None:
@@ -288,23 +369,53 @@ def test_08_no_image_is_too_large(containers: ComposeStack, measured: dict[str, 
     assert {name for name, size in sizes.items() if size > IMAGE_LIMIT_BYTES} == set()
 
 
-def test_09_a_backup_restored_into_an_empty_stack_has_every_count(
-    stack: Stack, superset: Superset, measured: dict[str, str], tmp_path: Path
+def test_09_an_upgrade_backs_up_first_and_there_is_a_way_back(
+    containers: ComposeStack, superset: Superset, measured: dict[str, str], tmp_path: Path
 ) -> None:
-    before = counts(stack)
+    before, archive = counts(containers), tmp_path / "backup"
+    (former, _), started = containers.versions(), time.monotonic()
+    containers.upgrade("e2e-next", archive)
+    measured["upgrade, with a backup first"] = seconds(time.monotonic() - started)
+    assert stat.S_IMODE(archive.stat().st_mode) == 0o600
+    running, there = containers.versions()
+    assert running == "e2e-next"
+    assert former in there
+    assert counts(containers) == before
+
+    drop(containers, LATER, "e2e/fhir/third")
+    wait_until(
+        "a drop being taken in by the new version",
+        lambda: len(status(containers)["submissions"]) > 2,
+        seconds=PATIENCE_SECONDS,
+    )
+    started = time.monotonic()
+    containers.go_back(archive)
+    measured["the way back, data included"] = seconds(time.monotonic() - started)
+    containers.forget("e2e-next")
+    assert containers.versions()[0] == former
+    assert counts(containers) == before
+    superset.log_in_as(containers.viewer())
+    assert superset.encounters() > 0
+    assert "intact" in containers.command("audit").decode()
+
+
+def test_10_a_backup_restored_into_an_empty_stack_has_every_count(
+    native: NativeStack, superset: Superset, measured: dict[str, str], tmp_path: Path
+) -> None:
+    before = counts(native)
     shown = superset.encounters()
     archive = tmp_path / "backup.tar"
     started = time.monotonic()
-    stack.backup(archive)
+    native.backup(archive)
     measured["backup while everything runs"] = seconds(time.monotonic() - started)
-    stack.remove()
+    native.remove()
     started = time.monotonic()
-    stack.restore(archive)
+    native.restore(archive)
     measured["restore into an empty stack"] = seconds(time.monotonic() - started)
-    stack.start()
-    assert counts(stack) == before
-    assert Superset(stack.addresses.superset, stack.viewer()).encounters() == shown
-    assert "intact" in stack.command("audit").decode()
+    native.start()
+    assert counts(native) == before
+    assert Superset(native.addresses.superset, native.viewer()).encounters() == shown
+    assert "intact" in native.command("audit").decode()
 
 
 def seconds(value: float) -> str:

@@ -169,6 +169,53 @@ def test_a_submitter_gets_a_new_key_and_loses_it_when_removed(
         gone.put_object(Bucket=raw, Key=f"inbox/{name}/fhir/1/f", Body=b"1")
 
 
+def test_a_rotated_key_is_the_users_and_its_readers_and_the_former_one_ends(
+    minio: S3Endpoint, environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    def opens(bucket: str, name: str, secret: str) -> bool:
+        access = (tmp_path / f"platform/{name}_access_key").read_text()
+        try:
+            _user(minio, access, secret).client().list_objects_v2(Bucket=environ[bucket])
+        except ClientError:
+            return False
+        return True
+
+    bucket_setup.set_up(environ)
+    for bucket, name in (
+        ("RAW_BUCKET", "object_store"),
+        ("COMPUTE_LOG_BUCKET", "dagster_store"),
+    ):
+        before = (tmp_path / f"platform/{name}_secret_key").read_text()
+        assert opens(bucket, name, before)
+        secrets.rotate(f"{name.upper()}_SECRET_KEY", tmp_path, {})
+        assert (tmp_path / f"platform/{name}_secret_key").read_text() == before  # still works
+        bucket_setup.set_up(environ)
+        after = (tmp_path / f"platform/{name}_secret_key").read_text()
+        assert before != after
+        assert opens(bucket, name, after)
+        assert not opens(bucket, name, before)
+
+
+def test_an_administrators_new_password_is_taken_up_with_the_former_one(
+    s3_endpoint: S3Endpoint, tmp_path: Path
+) -> None:
+    if _has_users(s3_endpoint):
+        pytest.skip("the password of a server in use is not changed here")
+    root = (s3_endpoint.access_key, s3_endpoint.secret_key, s3_endpoint.region)
+    environ = dict(_environ(s3_endpoint, tmp_path))
+    file = tmp_path / "minio/minio_root_password"
+    with minio_stand_in(s3_endpoint.url, *root, password_file=file) as url:
+        environ["OBJECT_STORE_ENDPOINT"] = url
+        bucket_setup.set_up(environ)
+        secrets.rotate("MINIO_ROOT_PASSWORD", tmp_path, {})
+        bucket_setup.set_up(environ)
+        moved = dataclasses.replace(s3_endpoint, url=url)
+        with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+            moved.client().list_buckets()
+        new = dataclasses.replace(moved, secret_key=file.read_text())
+        assert new.client().list_buckets()["Buckets"]
+
+
 def test_the_one_key_for_all_submitters_of_earlier_versions_ends(
     minio: S3Endpoint, environ: Mapping[str, str], tmp_path: Path
 ) -> None:

@@ -107,6 +107,26 @@ def test_a_secret_that_env_names_is_changed_there(tmp_path: Path) -> None:
         secrets.rotate("PRIVACY_KEY", tmp_path, {"PRIVACY_KEY": "chosen-by-hand"})
 
 
+def test_several_are_rotated_at_once_or_none_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "given").write_text("PRIVACY_KEY=\n")
+    monkeypatch.setenv("GIVEN_VALUES", str(tmp_path / "given"))
+    volume = tmp_path / "volume"
+    secrets.generate(volume, {})
+
+    def values() -> list[str]:
+        names = ("proxy_password", "superset_viewer_password")
+        return [(volume / "logins" / name).read_text() for name in names]
+
+    before = values()
+    with pytest.raises(ConfigurationError, match="NOTHING is no secret"):
+        secrets.main(["rotate", "PROXY_PASSWORD", "NOTHING", str(volume)])
+    assert values() == before
+    secrets.main(["rotate", "PROXY_PASSWORD", "SUPERSET_VIEWER_PASSWORD", str(volume)])
+    assert not set(values()) & set(before)
+
+
 def test_values_of_env_come_in_a_file_and_stay_as_they_are_written(tmp_path: Path) -> None:
     path = tmp_path / "given"
     path.write_text('PRIVACY_KEY=\nPROXY_PASSWORD=a=b "c" #d\n')
