@@ -37,6 +37,8 @@ _HINT_NAMES = {
 }
 # A number whose text a double does not give back: zeros at its end, many digits, an exponent.
 _INEXACT = r'":\s*-?(?:[0-9]+\.[0-9]+0[^0-9.]|[0-9.]{16}|[0-9.]+[eE])'
+# Stands before a number that is parsed as text, and in no FHIR text by itself (private use).
+_MARK = "\ue000"
 _TOKENS = r'"((?:[^"\\]|\\.)*)"|(-?[0-9][0-9.eE+-]*)'
 
 
@@ -152,8 +154,8 @@ class DuckDb(Statement):
         if self.needs_exact_numbers:
             document = (
                 f"case when regexp_matches({text}, {quoted(_INEXACT)}) "
-                f"then regexp_replace({text}, {quoted(_TOKENS)}, '\"\\1\\2\"', 'g') "
-                f"else {text} end"
+                f"then replace(regexp_replace({text}, {quoted(_TOKENS)}, "
+                f"'\"\\1{_MARK}\\2\"', 'g'), '{_MARK}\"', '\"') else {text} end"
             )
         return f"case when random() >= 0 then try({self.opened(document, shape)}) end"
 
@@ -188,7 +190,16 @@ class DuckDb(Statement):
 
     def _number_text(self, sql: str) -> str:
         text = f"cast({sql} as varchar)"
-        return f"trim({text}, '\"')" if self.numbers_are_text else text
+        return f"trim({text}, '\"{_MARK}')" if self.numbers_are_text else text
+
+    def json_value(self, sql: str) -> str:
+        if not self.numbers_are_text:
+            return sql
+        text = f"cast({sql} as varchar)"
+        return (
+            f"case when contains({text}, '{_MARK}') then regexp_replace({text}, "
+            f"'\"{_MARK}([^\"]*)\"', '\\1', 'g') else {text} end"
+        )
 
     def _text_leaf(self, sql: str) -> str:
         """Primitive text; an object or list in its place gives null.

@@ -141,6 +141,10 @@ class Dialect(ABC):
     def text_holds(self, text: str, part: str) -> str:
         """Whether a part stands anywhere in a text."""
 
+    def json_value(self, sql: str) -> str:
+        """A complex element as JSON that a column shows, where it is held in another form."""
+        return sql
+
     @abstractmethod
     def json_text(self, sql: str, key: str) -> str:
         """The text of a key of JSON."""

@@ -160,7 +160,7 @@ class Statement(Expressions):
             return sql
         if type_ in ("double", "float", "real"):
             return self.finite(self.try_cast(sql, type_))
-        return self.try_cast(sql, type_)
+        return self.try_cast(self.json_value(sql) if kind == "complex" else sql, type_)
 
     # rows inside a row
 

@@ -164,12 +164,19 @@ def test_a_number_is_one_beside_its_own_text(written: str) -> None:
                     {"name": "twice", "path": "value.ofType(Quantity).value * 2"},
                     {"name": "said", "path": "value.ofType(Quantity).value.toString()"},
                     {"name": "whole", "path": "component.first().value.ofType(integer)"},
+                    {
+                        "name": "element",
+                        "path": "value.ofType(Quantity)",
+                        "type": "Quantity",
+                    },
                 ]
             }
         ],
     }
     number = float(written)
-    assert rows_of(view, text) == [(number, pytest.approx(2 * number), written, 3)]
+    ((*row, element),) = rows_of(view, text)
+    assert row == [number, pytest.approx(2 * number), written, 3]
+    assert json.loads(element) == {"value": number}
 
 
 # data that breaks its definition
