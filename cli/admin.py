@@ -146,7 +146,7 @@ def generate(
     """Write every generated file of the repository, after a change of what it is made from.
 
     From the sources' declarations dbt's sources.yml; from the ViewDefinitions, code lists and units
-    staging models and macros; from all YAML the data dictionary and the corpus contract.
+    macros and documentation; from all YAML the data dictionary and the corpus contract.
     """
     from ingestion.bronze_yaml import write_sources
     from transformation.documents import write_documents

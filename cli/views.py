@@ -78,15 +78,23 @@ def compile_(
     source: Annotated[
         str, typer.Option(help="The relation that holds the resources.")
     ] = "fhir_resource",
+    staging: Annotated[
+        bool, typer.Option("--staging", help="Print the staging model that dbt is given for it.")
+    ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Only say whether dbt's staging models are current.")
+        bool, typer.Option("--check", help="Only say whether what is generated is current.")
     ] = False,
 ) -> None:
-    """Print the SQL of one view; without a view, write dbt's staging models from dbt/views."""
+    """Print the SQL of one view; without a view, write what is generated from dbt/views."""
     from sql_on_fhir import SqlOnFhirError, compile_view
 
     try:
         if view is not None:
+            if staging:
+                from transformation.views import staging_model, view_of
+
+                sys.stdout.write(staging_model(view_of(view)))
+                return
             text = view.read_text(encoding="utf-8")
             compiled = compile_view(text, source=source)
             _warn(compiled.warnings)

@@ -9,6 +9,8 @@ it over files. `elements.py` and `shapes.py` say what views read. The package kn
 project around it.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from sql_on_fhir.compile import Column, CompiledView, Problem, check_view, compile_view
 from sql_on_fhir.elements import ElementRead, elements_read
 from sql_on_fhir.errors import (
@@ -20,8 +22,10 @@ from sql_on_fhir.errors import (
 )
 from sql_on_fhir.parsing.view import parse_view
 from sql_on_fhir.planning.plan import plan
-from sql_on_fhir.run import run_view, stream_view
 from sql_on_fhir.shapes import ElementShape, shapes_read
+
+if TYPE_CHECKING:
+    from sql_on_fhir.run import run_view, stream_view
 
 __all__ = [
     "CardinalityError",
@@ -43,3 +47,12 @@ __all__ = [
     "shapes_read",
     "stream_view",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Running needs Arrow, which takes longer to import than all views to compile."""
+    if name in ("run_view", "stream_view"):
+        from sql_on_fhir import run
+
+        return getattr(run, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -34,7 +34,17 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[1] / "dbt"
 
-_PROJECT_SOURCES = ("macros/**/*.sql", "models/**/*", "tests/**/*.sql", "*.yml")
+_PROJECT_SOURCES = (
+    "macros/**/*.sql",
+    "models/**/*",
+    "tests/**/*.sql",
+    "*.yml",
+    # what the staging models are made from, and by
+    "views/*.json",
+    "../transformation/views.py",
+    "../sql_on_fhir/**/*.py",
+    "../sql_on_fhir/definitions/r4.json",
+)
 
 #: dbt keeps one adapter, one connection pool and one set of flags per process.
 _ONE_AT_A_TIME = threading.Lock()
@@ -308,6 +318,7 @@ def _parse(home: Path) -> bytes:
         tempfile.TemporaryDirectory(dir=_cache(home)) as folder,
         _environment({"DBT_TARGET_PATH": folder, "DBT_LOG_PATH": folder, "DO_NOT_TRACK": "1"}),
     ):
+        project = _with_staging_models(Path(folder) / "project")
         outcome = dbtRunner().invoke(
             [
                 *(
@@ -319,7 +330,7 @@ def _parse(home: Path) -> bytes:
                     "--no-partial-parse",
                 ),
                 "parse",
-                *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
+                *("--project-dir", str(project), "--profiles-dir", str(PROJECT)),
             ]
         )
         if outcome.exception is not None or not outcome.success:
@@ -328,6 +339,20 @@ def _parse(home: Path) -> bytes:
                 hint="Mend the model or YAML file that it names.",
             )
         return (Path(folder) / "partial_parse.msgpack").read_bytes()
+
+
+def _with_staging_models(copy: Path) -> Path:
+    """A copy of the project with the staging models: what dbt parses, and nobody else reads."""
+    from transformation import views
+
+    texts = {path: path.read_bytes() for path in PROJECT.rglob("*") if path.is_file()}
+    files = {copy / path.relative_to(PROJECT): text for path, text in texts.items()}
+    for name, text in views.staging_models(PROJECT).items():
+        files[copy / "models" / "staging" / name] = text.encode()
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return copy
 
 
 def _cache(home: Path) -> Path:

@@ -1,4 +1,4 @@
-"""dbt's staging models, generated from the ViewDefinitions in ``dbt/views``.
+"""dbt's staging models, made from the ViewDefinitions in ``dbt/views`` when dbt parses the project.
 
 One ViewDefinition gives one staging model: the view's compiled SQL over the resources that a build
 recomputes, then what every table needs alike: references become ids, dates that are none become
@@ -194,13 +194,15 @@ def read_views(project: Path = DBT) -> list[StagedView]:
     return [_read(path, rules) for path in sorted((project / "views").glob("*.json"))]
 
 
+def view_of(path: Path) -> StagedView:
+    """One ViewDefinition, compiled; it raises as :func:`read_views` does."""
+    return _read(path, what_counts())
+
+
 def compile_views(*, check: bool = False, project: Path = DBT) -> list[Path]:
     """Write the generated files; returns those that differed. With ``check`` nothing is written."""
     views = read_views(project)
-    wanted = {
-        project / "models" / "staging" / f"stg_fhir__{view.name}.sql": staging_model(view)
-        for view in views
-    }
+    wanted: dict[Path, str] = {}
     passed_through = _passed_through(project)
     wanted[project / "models" / "silver" / "_views.yml"] = documentation(
         [view for view in views if view.name in passed_through]
@@ -213,11 +215,6 @@ def compile_views(*, check: bool = False, project: Path = DBT) -> list[Path]:
     )
     wanted[project / "macros" / "generated" / "what_counts.sql"] = uncounted(project)
     wanted[project / "macros" / "generated" / "units.sql"] = unit_macros(read_units(project))
-    stale = [
-        path
-        for path in sorted((project / "models" / "staging").glob("stg_fhir__*.sql"))
-        if path not in wanted
-    ]
     changed = [
         path
         for path, text in wanted.items()
@@ -227,16 +224,19 @@ def compile_views(*, check: bool = False, project: Path = DBT) -> list[Path]:
         for path in changed:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(wanted[path], encoding="utf-8")
-        for path in stale:
-            path.unlink()
-    return sorted([*changed, *stale])
+    return sorted(changed)
+
+
+def staging_models(project: Path = DBT) -> dict[str, str]:
+    """The staging models by file name: no file of the tree, dbt is given them when it parses."""
+    return {f"stg_fhir__{view.name}.sql": staging_model(view) for view in read_views(project)}
 
 
 def staging_model(view: StagedView) -> str:
     """The text of one staging model."""
     lines = [
         f"-- Grain: one row per {view.resource} that the build recomputes.",
-        f"-- Generated from views/{view.name}.json by `lakehouse generate`; do not edit.",
+        f"-- Made from views/{view.name}.json when dbt parses the project.",
         "{{ config(meta={'resource_type': '%s', 'key': '%s'}) }}" % (view.resource, view.key),  # noqa: UP031
         "",
         "with viewed as (",

@@ -34,7 +34,6 @@ TEXT_TYPES = frozenset(
         "xhtml",
     ]
 )
-PRIMITIVES = frozenset(_KINDS) | TEXT_TYPES
 # Kinds that may stand in one column: union branches, and a declared against an inferred type.
 _COMPATIBLE = (
     {"integer", "decimal"},
@@ -157,8 +156,3 @@ def typed_choice(type_name: str, key: str) -> tuple[Element, str] | None:
                     if choice_key(candidate.name, type_) == key:
                         return candidate, type_
     return None
-
-
-def element_names(type_name: str) -> list[str]:
-    """Every element name of a type, inherited ones included."""
-    return sorted({n for a in ancestors(type_name) for n in _types()[a].elements})

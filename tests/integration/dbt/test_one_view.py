@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,10 @@ def test_one_view_makes_one_table_anew(silver: Silver, changed_project: Path) ->
     before = silver.content()
     assert [node.name for node in silver.build().nodes if node.rows] == []
 
-    view = changed_project / "models" / "staging" / "stg_fhir__ecg_report.sql"
-    view.write_text(view.read_text(encoding="utf-8") + "-- another line\n", encoding="utf-8")
+    path = changed_project / "views" / "ecg_report.json"
+    view = json.loads(path.read_text(encoding="utf-8"))
+    view["where"].append({"path": "true"})
+    path.write_text(json.dumps(view), encoding="utf-8")
     made = {node.name for node in silver.build().nodes if node.rows}
     # diagnostic_report and soap_note are of the same resources, and keep their rows.
     assert made - _SUPPORT == {"ecg_metadata"}

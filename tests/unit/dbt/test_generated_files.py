@@ -11,7 +11,7 @@ import pytest
 
 from ingestion import bronze_yaml
 from lakehouse.errors import ConfigurationError
-from transformation import contract, dictionary, documents, views
+from transformation import contract, dbt_runner, dictionary, documents, views
 from transformation.dbt_runner import redacted
 
 
@@ -19,8 +19,17 @@ def test_sources_are_those_that_are_declared() -> None:
     assert bronze_yaml.write_sources(check=True) == [], "run `lakehouse generate`"
 
 
-def test_staging_models_are_those_of_the_views() -> None:
+def test_macros_and_documentation_are_those_of_the_views() -> None:
     assert views.compile_views(check=True) == [], "run `lakehouse generate`"
+
+
+def test_dbt_is_given_a_staging_model_for_each_view() -> None:
+    given = dbt_runner.manifest()["nodes"]
+    for path in (views.DBT / "views").glob("*.json"):
+        model = given[f"model.lakehouse.stg_fhir__{path.stem}"]
+        assert model["raw_code"].startswith("-- Grain: one row per")
+        assert model["config"]["materialized"] == "ephemeral"
+        assert model["raw_code"] == views.staging_model(views.view_of(path)).rstrip("\n")
 
 
 def test_dictionary_and_contract_are_those_of_the_yaml() -> None:
