@@ -26,6 +26,7 @@ from ingestion.sources.fhir.versions import (
     is_profile_of_another_version,
     is_r4,
 )
+from lakehouse.errors import ConfigurationError
 from sql_on_fhir import ElementShape, shapes_read
 from sql_on_fhir.definitions import kind_of
 
@@ -172,7 +173,13 @@ _DATES: Final = frozenset({"date", "dateTime"})
 @cache
 def read_by_silver() -> Mapping[str, ElementShape]:
     """For each resource type of which Silver reads something, the elements that it reads."""
-    return shapes_read([*(path.read_bytes() for path in sorted(VIEWS.glob("*.json"))), *_besides()])
+    views = [path.read_bytes() for path in sorted(VIEWS.glob("*.json"))]
+    if not views:
+        raise ConfigurationError(
+            f"There are no ViewDefinitions in {VIEWS}.",
+            hint="Install the project with its folder dbt: what is checked follows from the views.",
+        )
+    return shapes_read([*views, *_besides()])
 
 
 def _besides() -> Iterator[dict[str, Any]]:
