@@ -20,6 +20,7 @@ from ingestion.intake import layouts
 from ingestion.intake.layouts import Layout
 from ingestion.reasons import Reason
 from ingestion.sources import streams
+from ingestion.sources.glucose import headers
 from lakehouse.errors import ConfigurationError
 
 #: Types that the built-in classifier knows by itself; layouts of a source may name others.
@@ -251,6 +252,7 @@ def _classify_text(name: str, head: bytes, open: Callable[[], BinaryIO]) -> Clas
     return (
         _classify_json(stem, stripped, None if compressed or whole else open, whole=whole)
         or _classify_signed(stripped)
+        or _classify_glucose(text)
         or _classify_table(stem, text, whole=whole)
         or _classify_prose(stem, stripped)
     )
@@ -311,7 +313,11 @@ _TOKEN: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+|[{}\[\]:,]', re.DOTAL
 _LINE_OF_JSON: Final = re.compile(r"^\{[ \t]*\"", re.MULTILINE)
 _RESOURCE_LINE: Final = re.compile(r'^\{.*"resourceType"\s*:', re.MULTILINE)
 _TIDEPOOL: Final = frozenset({"uploadId", "deviceTime", "deviceId"})
-_NIGHTSCOUT: Final = frozenset({"sgv", "dateString"})
+#: What names a document of Nightscout, beside one of the names of its date: an entry, a treatment.
+_NIGHTSCOUT: Final = frozenset({"sgv", "mbg", "eventType"})
+_NIGHTSCOUT_DATES: Final = frozenset({"date", "dateString", "created_at", "srvModified"})
+#: Its API v3 puts a list below ``result``.
+_NIGHTSCOUT_ANSWER: Final = re.compile(r'"(?:sgv|mbg|eventType|srvModified)"\s*:')
 
 
 def _classify_json(
@@ -330,12 +336,16 @@ def _classify_json(
     if len(_LINE_OF_JSON.findall(text)) > 1:
         if _RESOURCE_LINE.search(text):
             return _certain("fhir_ndjson", "FHIR resources, one a line")
+        if _is_glucose(keys):
+            return _certain("cgm_export", "Records of a glucose monitor, one a line", 0.9)
         return _not_readable(Reason.UNKNOWN_JSON, "JSON lines without resourceType.")
     if "$asm.manifest" in keys:
         return _certain("instrument_export", "Allotrope Simple Model")
     if resource_type is None and '"resourceType"' not in text:
-        if keys >= _NIGHTSCOUT or keys >= _TIDEPOOL:
+        if _is_glucose(keys):
             return _certain("cgm_export", "One record of a glucose monitor's export", 0.9)
+        if "result" in keys and _NIGHTSCOUT_ANSWER.search(text):
+            return _certain("cgm_export", "Nightscout's answer (API v3)", 0.9)
         return _not_readable(
             Reason.UNKNOWN_JSON, "JSON without resourceType that is no known export either."
         )
@@ -356,11 +366,16 @@ def _classify_json(
 def _classify_json_list(text: str, keys: frozenset[str]) -> Classification:
     if _TIDEPOOL & keys and '"type"' in text:
         return _certain("cgm_export", "Tidepool export")
-    if keys >= _NIGHTSCOUT:
-        return _certain("cgm_export", "Nightscout entries")
+    if _is_glucose(keys):
+        return _certain("cgm_export", "Nightscout entries or treatments")
     if '"resourceType"' in text:
         return _certain("fhir_bundle", "FHIR resources in a bare list", 0.9)
     return _not_readable(Reason.UNKNOWN_JSON, "A JSON list that is no known export.")
+
+
+def _is_glucose(keys: frozenset[str]) -> bool:
+    """Whether an object with these keys is a record of Tidepool or a document of Nightscout."""
+    return keys >= _TIDEPOOL or bool(keys & _NIGHTSCOUT and keys & _NIGHTSCOUT_DATES)
 
 
 def _top_level(text: str) -> tuple[frozenset[str], str | None]:
@@ -434,6 +449,21 @@ def _classify_signed(text: str) -> Classification | None:
     for file_type, maker, pattern in _SIGNATURES:
         if re.search(pattern, beginning, re.MULTILINE):
             return _certain(file_type, f"{maker} export", 0.9)
+    return None
+
+
+def _classify_glucose(text: str) -> Classification | None:
+    """Exports of glucose monitors whose columns are named in the language of their user."""
+    lines = [line for line in text.splitlines() if line.strip()][:_HEADER_WITHIN]
+    for delimiter in _DELIMITERS:
+        try:
+            rows = list(csv.reader(lines, delimiter=delimiter))
+        except csv.Error:
+            continue
+        if any(headers.clarity(row) for row in rows):
+            return _certain("cgm_export", "Dexcom Clarity export")
+        if any(headers.libre(row) for row in rows):
+            return _certain("cgm_export", "FreeStyle Libre export")
     return None
 
 

@@ -98,6 +98,7 @@ class Source(Protocol):
 _SOURCES: Final = (
     "ingestion.sources.fhir:FhirSource",
     "ingestion.sources.dicom:DicomSource",
+    "ingestion.sources.glucose.source:GlucoseSource",
 )
 
 

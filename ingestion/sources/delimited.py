@@ -183,7 +183,7 @@ def _rows(store: ObjectStore, file: StagedFile) -> Iterator[Row | InputRejected]
     layout = layouts.find(file.layout or "", file.layout_version or "")
     with store.open(file.key) as opened:
         reader = csv.reader(
-            _lines(streams.blocks(opened)), delimiter=layout.delimiter, skipinitialspace=True
+            lines(streams.blocks(opened)), delimiter=layout.delimiter, skipinitialspace=True
         )
         columns: list[str] | None = None
         before = position = 0
@@ -230,7 +230,7 @@ def _rows(store: ObjectStore, file: StagedFile) -> Iterator[Row | InputRejected]
         )
 
 
-def _lines(blocks: Iterator[bytes]) -> Iterator[str]:
+def lines(blocks: Iterator[bytes]) -> Iterator[str]:
     """The lines of a text, each with its end, in the encoding that its first bytes or its content say.
 
     Without a byte order mark it is UTF-8, or windows-1252 from the first byte on that is no UTF-8 where

@@ -1,0 +1,1 @@
+"""Glucose monitors: Dexcom Clarity, FreeStyle Libre, Tidepool and Nightscout, in one form (:mod:`.source`)."""
