@@ -12,6 +12,7 @@
         'encounter',
         'explanation_of_benefit',
         'genomic_report',
+        'glucose_reading',
         'imaging_study',
         'immunization',
         'medication',
@@ -23,7 +24,8 @@
         'patient',
         'procedure',
         'soap_note',
-        'specimen'
+        'specimen',
+        'treatment'
     ]) }}
 {% endmacro %}
 
@@ -42,6 +44,7 @@
         ['encounter', "encounter_id"],
         ['explanation_of_benefit', "explanation_of_benefit_id"],
         ['genomic_report', "report_id"],
+        ['glucose_reading', "subject_id::varchar || '|' || system::varchar || '|' || record_key::varchar"],
         ['imaging_study', "study_id"],
         ['immunization', "immunization_id"],
         ['medication', "medication_id"],
@@ -53,6 +56,7 @@
         ['patient', "patient_id"],
         ['procedure', "procedure_id"],
         ['soap_note', "note_id"],
-        ['specimen', "specimen_id"]
+        ['specimen', "specimen_id"],
+        ['treatment', "subject_id::varchar || '|' || system::varchar || '|' || record_key::varchar"]
     ]) }}
 {% endmacro %}

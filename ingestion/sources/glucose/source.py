@@ -31,7 +31,7 @@ from ingestion.sources.glucose.records import (
     named_subject,
 )
 from ingestion.sources.glucose.records import Event as GlucoseEvent
-from ingestion.sources.glucose.tables import GLUCOSE_EVENT, GLUCOSE_READING
+from ingestion.sources.glucose.tables import MONITOR_EVENT, MONITOR_READING
 from ingestion.tables import BronzeTable
 from lakehouse.store import ObjectStore
 
@@ -47,7 +47,7 @@ class GlucoseSource:
 
     name = "glucose"
     file_types = frozenset({"cgm_export"})
-    tables = (GLUCOSE_READING, GLUCOSE_EVENT)
+    tables = (MONITOR_READING, MONITOR_EVENT)
 
     def read(self, store: ObjectStore, files: Sequence[StagedFile]) -> Iterator[Event]:
         rows = _Rows()
@@ -245,10 +245,10 @@ class _Rows:
                 str(value.unit) if value else None,
                 str(value.beyond) if value and value.beyond else None,
             )
-            self._of[GLUCOSE_READING.name].append((*common, *own, *version))
+            self._of[MONITOR_READING.name].append((*common, *own, *version))
         elif isinstance(record, GlucoseEvent):
             amounts = record.amounts
-            self._of[GLUCOSE_EVENT.name].append(
+            self._of[MONITOR_EVENT.name].append(
                 (
                     *common,
                     record.name,

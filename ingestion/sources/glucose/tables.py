@@ -41,8 +41,8 @@ _VERSION: Final = (
     Column("is_deleted", pa.bool_(), "Whether this version deletes the record.", sample=True),
 )
 
-GLUCOSE_READING: Final = BronzeTable(
-    name="glucose_reading",
+MONITOR_READING: Final = BronzeTable(
+    name="monitor_reading",
     description="Readings of glucose: sensors, scans, blood. One row per reading and arrival.",
     key=_KEY,
     order=("modified_at",),
@@ -66,8 +66,8 @@ GLUCOSE_READING: Final = BronzeTable(
     ),
 )
 
-GLUCOSE_EVENT: Final = BronzeTable(
-    name="glucose_event",
+MONITOR_EVENT: Final = BronzeTable(
+    name="monitor_event",
     description="Insulin, food, exercise, notes and alarms of glucose monitors, pumps and diaries: one row"
     " per event and arrival.",
     key=_KEY,
