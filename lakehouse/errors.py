@@ -68,6 +68,10 @@ class IntakeError(LakehouseError):
     """A drop could not be registered."""
 
 
+class PullError(LakehouseError):
+    """A source that is pulled did not answer, or not what it should; the next pull asks again."""
+
+
 class UnknownSubmission(IntakeError, UnknownName):
     """No submission has this id."""
 

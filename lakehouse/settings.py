@@ -28,7 +28,7 @@ _SECRETS = ("postgres_password", "object_store_secret_key", "privacy_key")
 #: Values that people leave in place by mistake; refused wherever a secret is read.
 PLACEHOLDERS = frozenset({"changeme", "change-me", "replace-me", "<secret>", "password", "todo"})
 #: Read from ``X_FILE`` where ``X`` is unset; an empty file counts as unset.
-_FROM_FILES = (*_SECRETS, "object_store_access_key", "webhook_url")
+_FROM_FILES = (*_SECRETS, "object_store_access_key", "webhook_url", "nightscout_token")
 
 
 class Settings(BaseSettings):
@@ -99,6 +99,17 @@ class Settings(BaseSettings):
     quality_rules: Path | None = Field(
         default=None,
         description="YAML file with rules and limits per submitter and file type; unset: none.",
+    )
+    nightscout_sites: Path | None = Field(
+        default=None,
+        description="YAML file with the Nightscout sites that are pulled; unset: none.",
+    )
+    nightscout_token: SecretStr | None = Field(
+        default=None,
+        description="Access token (or API_SECRET) of Nightscout sites without a token_file of their own.",
+    )
+    nightscout_minutes: int = Field(
+        default=15, ge=1, description="How often Nightscout sites are pulled."
     )
     small_cell_minimum: int = Field(
         default=0, ge=0, description="Mart counts of patients below this are suppressed; 0 is off."

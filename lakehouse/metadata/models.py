@@ -128,6 +128,16 @@ class Submitter(Base):
     removed_at: Mapped[datetime | None]
 
 
+class PullState(Base):
+    """Where the pulls of one source are: what the next one asks for follows from ``state``."""
+
+    __tablename__ = "pull_state"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[dict[str, Any]]
+    pulled_at: Mapped[datetime]
+
+
 class SubmissionFile(Base):
     """One file of a submission. ``path`` is relative to the drop; counts are records.
 

@@ -80,7 +80,9 @@ def read(number_: int, record: dict[str, Any], zone: ZoneInfo | None) -> Record 
     is_entry = _is_entry(record)
     key = key or f"{record.get('type') if is_entry else record.get('eventType')}:{instant}"
     device = record.get("device") if isinstance(record.get("device"), str) else None
-    version = Version(_milliseconds(record.get("srvModified")), is_deleted)
+    # What API v1 alone has says nothing of its changes: then it is as of the pull.
+    changed = _milliseconds(record.get("srvModified")) or _milliseconds(record.get("pulledAt"))
+    version = Version(changed, is_deleted)
     if not is_entry:
         return _event(number_, key, record, moment, device, version)
     kind = (

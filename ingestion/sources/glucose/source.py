@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -36,6 +37,8 @@ from ingestion.tables import BronzeTable
 from lakehouse.store import ObjectStore
 
 _BATCH_ROWS: Final = 20_000
+#: As many decimals as the column has.
+_DIGITS: Final = Decimal("0.00001")
 _NO_ZONE: Final = "Its times have no zone and its submitter has none: they are kept as local times, without instants."
 #: Whose record, of which system, and the record.
 _Found = tuple[str, System, Record] | Refused
@@ -47,7 +50,7 @@ class GlucoseSource:
 
     name = "glucose"
     file_types = frozenset({"cgm_export"})
-    tables = (MONITOR_READING, MONITOR_EVENT)
+    tables: tuple[BronzeTable, ...] = (MONITOR_READING, MONITOR_EVENT)
 
     def read(self, store: ObjectStore, files: Sequence[StagedFile]) -> Iterator[Event]:
         rows = _Rows()
@@ -240,7 +243,7 @@ class _Rows:
         if isinstance(record, Reading):
             value = record.glucose
             own = (
-                value.mg_dl if value else None,
+                value.mg_dl.quantize(_DIGITS) if value else None,
                 value.as_written if value else None,
                 str(value.unit) if value else None,
                 str(value.beyond) if value and value.beyond else None,
