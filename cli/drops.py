@@ -19,7 +19,7 @@ _PANEL = "Drops"
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (drop, status, quarantine, coverage, review, retake, release, withdraw):
+    for command in (drop, pull, status, quarantine, coverage, review, retake, release, withdraw):
         app.command(rich_help_panel=_PANEL)(command)
 
 
@@ -89,6 +89,61 @@ def drop(
         ),
         as_json=as_json,
     )
+
+
+def pull(
+    site: Annotated[
+        list[str] | None, typer.Argument(help="Names of sites; default: all of NIGHTSCOUT_SITES.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the Nightscout sites for what is new: each pull becomes a drop in the inbox.
+
+    A site that does not answer leaves the others alone; the exit code is then 1.
+    """
+    from datetime import UTC, datetime
+
+    from ingestion.pulls import nightscout
+    from installation.platform import open_platform
+    from lakehouse.errors import ConfigurationError, PullError
+
+    platform = open_platform(create=True)
+    listed = nightscout.sites(platform.settings)
+    if unknown := set(site or ()) - {one.name for one in listed}:
+        raise typer.BadParameter(f"NIGHTSCOUT_SITES lists no {', '.join(sorted(unknown))}.")
+    if not listed:
+        raise ConfigurationError(
+            "No Nightscout site is listed.", hint="Set NIGHTSCOUT_SITES: docs/glucose.md says how."
+        )
+    done: list[nightscout.PullReport] = []
+    failed: list[PullError] = []
+    for one in listed:
+        if site and one.name not in site:
+            continue
+        try:
+            report = nightscout.pull(
+                one,
+                platform.store,
+                platform.engine,
+                platform.settings,
+                now=datetime.now(UTC),
+                actor=actor(),
+            )
+        except PullError as error:
+            failed.append(error)
+            continue
+        done.append(report)
+        if not as_json:
+            words = (
+                f"{report.documents:,} document(s) in {report.drop}"
+                if report.drop
+                else "nothing new"
+            )
+            console.print(f"   {report.site}: {words}", markup=False)
+    if as_json:
+        print_json([asdict(report) for report in done])
+    if failed:
+        raise failed[0]
 
 
 def status(

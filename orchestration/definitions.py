@@ -9,6 +9,7 @@ from orchestration.defs.platform.assets import heartbeat, site
 from orchestration.defs.platform.notifications import hourly_freshness, tell_failures
 from orchestration.defs.platform.schedules import automation, heartbeat_schedule, nightly
 from orchestration.defs.publishing.assets import published
+from orchestration.defs.pulls.schedules import nightscout_schedule
 from orchestration.defs.transformation.assets import gold, silver
 from orchestration.jobs import JOBS
 from orchestration.resources import PlatformResource
@@ -26,7 +27,7 @@ defs = dg.Definitions(
         site,
     ],
     jobs=JOBS,
-    schedules=[nightly, heartbeat_schedule, hourly_freshness],
+    schedules=[nightly, heartbeat_schedule, hourly_freshness, nightscout_schedule],
     sensors=[inbox_sensor, automation, tell_failures],
     resources={"platform": PlatformResource()},
     # A run is a process already. A second one for each of its steps would load all this again, which

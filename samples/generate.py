@@ -25,6 +25,7 @@ from typing import Any
 from making import clinical, corrections, dicom, packing
 from making.broken import BrokenFile, break_things
 from making.fhir import Resource, encounter_of, name_of, references_in
+from making.glucose import write_glucose
 from making.population import Cohort, Record, living_and_one_who_died, record_of, simulate
 
 HERE = Path(__file__).parent
@@ -41,6 +42,7 @@ DROP_B = "cohort-b/fhir/2026-01-cohort-b"
 DROP_IMAGING = "radiology/dicom/2026-01-imaging"
 DROP_CORRECTIONS = "cohort-a/fhir/2026-02-corrections"
 DROP_BROKEN = "cohort-b/fhir/2026-02-broken"
+DROP_GLUCOSE = "diabetes-clinic/cgm_export/2026-01-sensors"
 
 
 @dataclass
@@ -340,6 +342,7 @@ def main() -> None:
     write_cohort_b(b, drops / DROP_B)
     write_corrections(drop, drops / DROP_A, drops / DROP_CORRECTIONS)
     write_broken(broken, drops / DROP_BROKEN)
+    write_glucose(drops / DROP_GLUCOSE)
     summary = expected(a, b, drop, broken, imaging)
     (output / "expected.json").write_bytes(packing.to_json(summary, indent=1))
     for name, counts in summary["first_drops"].items():

@@ -77,7 +77,7 @@ def test_the_sample_drops_become_published_marts_and_a_second_demo_changes_nothi
     assert {(row["table_schema"], row["table_name"]) for row in tables} == {
         (layer, model.stem)
         for layer in ("silver", "gold", "marts")
-        for model in (ROOT / "dbt" / "models" / layer).glob("*.sql")
+        for model in (ROOT / "dbt" / "models" / layer).rglob("*.sql")
         if "ephemeral" not in model.read_text(encoding="utf-8")
     }
 
