@@ -19,7 +19,7 @@ def write_glucose(folder: Path) -> None:
     """One folder for each person: Clarity in English, LibreView in German, Tidepool, Nightscout."""
     _write(folder / "subject=GLU-1" / "clarity.csv", _clarity())
     _write(folder / "subject=GLU-2" / "libreview.csv", _libreview())
-    _write(folder / "subject=GLU-3" / "tidepool.json", json.dumps(list(_tidepool()), indent=0))
+    _write(folder / "subject=GLU-3" / "tidepool.json", json.dumps(list(_tidepool())))
     # The same sensor as GLU-1's, passed on to a site of its own: one stream, not two.
     _write(folder / "subject=GLU-1" / "nightscout-entries.json", json.dumps(list(_entries())))
     _write(folder / "subject=GLU-1" / "nightscout-treatments.json", json.dumps(_treatments()))
