@@ -205,6 +205,8 @@ class Superset:
         return answer.status_code == httpx.codes.OK
 
     def _ask(self, method: str, path: str, **content: Any) -> httpx.Response:
+        if "Authorization" not in self._client.headers:
+            self._log_in()
         answer = self._client.request(method, path, **content)
         # 422: the token was signed with the key before this one.
         if answer.status_code not in (
