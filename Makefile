@@ -55,7 +55,9 @@ rotate:  ## New random values in the running container stack (SECRET="BI_READER_
 ## ---- versions of the container stack (docs/runbook/services.md) -----------------------------
 # The version that runs, as the tag of its image; a backup is its business, not the new version's.
 RUNNING = $$(docker inspect --format '{{.Config.Image}}' $$(docker compose ps --all --quiet code-location) | sed 's/.*://')
-BACKUP ?= backups/$(shell date -u +%Y%m%dT%H%M%SZ).backup
+ifndef BACKUP
+BACKUP := backups/$(shell date -u +%Y%m%dT%H%M%SZ).backup
+endif
 DATA := database objects home site hub
 
 backup:  ## Everything in the container stack into one file (BACKUP=FILE), for its owner's eyes alone
