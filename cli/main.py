@@ -110,10 +110,10 @@ def _leave_a_worker(environment: Mapping[str, str]) -> None:
 def finish() -> None:
     """What Python does when it ends, but for taking a loaded interpreter apart: that lasts up to two
     seconds, and nobody needs it."""
+    atexit._run_exitfuncs()
     for thread in threading.enumerate():
         if not thread.daemon and thread is not threading.current_thread():
             thread.join()
-    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
 

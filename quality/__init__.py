@@ -2,8 +2,8 @@
 
 :func:`run` checks one layer; :func:`blocking` names what stops a publish; :func:`judge_submissions`
 names what each submission breaks. Importing this package is
-cheap: Great Expectations lives in a process of its own (:mod:`quality.worker`), which
-:func:`warm_up` starts early and :func:`share` once for many.
+cheap: Great Expectations is loaded by the first check, or early by :func:`warm_up`
+(:mod:`quality.worker`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from quality.dbt_nodes import NodeOutcome, store_nodes
 from quality.judging import judge_submissions
 from quality.results import CheckResult, blocking
 from quality.runner import inspect_published, run
-from quality.worker import build_data_docs, close, share, warm_up
+from quality.worker import build_data_docs, close, warm_up
 
 __all__ = [
     "CheckResult",
@@ -23,7 +23,6 @@ __all__ = [
     "inspect_published",
     "judge_submissions",
     "run",
-    "share",
     "store_nodes",
     "warm_up",
 ]

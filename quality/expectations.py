@@ -1,4 +1,4 @@
-"""Great Expectations: suites compiled, validated and shown. Imported by the worker process only.
+"""Great Expectations: suites compiled, validated and shown. Called through :mod:`quality.worker` only.
 
 Two ways to validate. For the lake and the metadata database, DuckDB or Postgres counted already
 (:mod:`quality.measure`) and the expectations bound those counts, one column per rule in a frame of
@@ -8,13 +8,16 @@ one row. Published marts are validated natively, by Great Expectations' own SQL.
 from __future__ import annotations
 
 import fcntl
+import logging
+import multiprocessing.util
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
@@ -28,6 +31,11 @@ from lakehouse.errors import QualityError
 from quality import data_docs
 from quality.suites import VALIDATIONS_KEPT, Rule, Suite
 
+T = TypeVar("T")
+
+_LOG = logging.getLogger("quality")
+#: A check of a published mart that takes longer is stuck.
+_STATEMENT_SECONDS = 600
 _COUNTS = "counts"
 _CONNECTION_VARIABLE = "LAKEHOUSE_MARTS_CONNECTION"
 _ERROR, _WARNING = "critical", "warning"  # how Great Expectations calls our severities
@@ -47,6 +55,65 @@ def alone(home: Path) -> Iterator[None]:
     with (home / "gx.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def validate(
+    home: Path,
+    suites: Sequence[tuple[Suite, Mapping[str, float]]],
+    run_name: str,
+) -> dict[str, dict[str, bool]]:
+    """Of each table, the verdict per rule on what was counted for it."""
+    return _with_own_files(
+        home,
+        lambda: {
+            suite.table: validate_facts(home, suite, values, run_name) for suite, values in suites
+        },
+    )
+
+
+def validate_marts(
+    home: Path, suites: Sequence[Suite], url: str, schema: str, run_name: str
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Of each published mart, verdict and counts per rule."""
+    return _with_own_files(
+        home,
+        lambda: {
+            suite.table: validate_published(home, suite, url, schema, run_name) for suite in suites
+        },
+    )
+
+
+def _with_own_files(home: Path, work: Callable[[], T]) -> T:
+    """Do it alone in this home; where Great Expectations stumbles over its own files, with new ones.
+
+    When this process ends, the Data Docs site is brought up to date.
+    """
+    with alone(home):
+        try:
+            done = work()
+        except QualityError:
+            raise
+        except Exception:  # noqa: BLE001  (what a half-written file raises depends on the file)
+            start_anew(home)
+            done = work()
+    _complete_at_the_end(home)
+    return done
+
+
+@cache
+def _complete_at_the_end(home: Path) -> None:
+    """Of multiprocessing: Python's own list of such things is not looked at when a fork ends."""
+    multiprocessing.util.Finalize(None, _complete, [home], exitpriority=1)
+
+
+def _complete(home: Path) -> None:
+    """Nobody waits for this, so a failure is only logged; the next build finds what is missing."""
+    if not home.exists():
+        return
+    try:
+        build_site(home)
+    except Exception as error:  # noqa: BLE001
+        _LOG.warning("Data Docs could not be completed (%s).", type(error).__name__)
 
 
 def validate_facts(
@@ -70,11 +137,9 @@ def validate_published(
     home: Path, suite: Suite, url: str, schema: str, run_name: str
 ) -> dict[str, dict[str, Any]]:
     """Verdict and counts per rule, by Great Expectations' SQL on table ``schema.table``."""
-    # Great Expectations stores its configuration in a file: the variable keeps the password out.
-    os.environ[_CONNECTION_VARIABLE] = url
     context = _context(home)
     compile_suite(suite)  # before connecting: a wrong rule is told by its name
-    with _connections_closed():
+    with _connections_closed(), _connection_known(url):
         source = context.data_sources.add_or_update_postgres(
             name="marts", connection_string="${" + _CONNECTION_VARIABLE + "}"
         )
@@ -111,17 +176,18 @@ def build_site(home: Path) -> int:
 
     Pages are found missing by looking, so a site that was interrupted is completed.
     """
-    context = _context(home)
-    _prune(context, home)
-    missing = [
-        key
-        for key in context.validation_results_store.list_keys()
-        if not data_docs.page_of(home, key.to_tuple()).exists()
-    ]
-    if missing:
-        suites = {key.expectation_suite_identifier for key in missing}
-        context.build_data_docs(resource_identifiers=[*missing, *suites], build_index=False)
-    data_docs.finish(home)
+    with alone(home):
+        context = _context(home)
+        _prune(context, home)
+        missing = [
+            key
+            for key in context.validation_results_store.list_keys()
+            if not data_docs.page_of(home, key.to_tuple()).exists()
+        ]
+        if missing:
+            suites = {key.expectation_suite_identifier for key in missing}
+            context.build_data_docs(resource_identifiers=[*missing, *suites], build_index=False)
+        data_docs.finish(home)
     return len(missing)
 
 
@@ -133,9 +199,11 @@ def _connections_closed() -> Iterator[None]:
     old publish from being dropped.
     """
     opened: list[Any] = []
+    here = threading.get_ident()
 
     def remember(connection: Any, _record: Any) -> None:
-        opened.append(connection)
+        if threading.get_ident() == here:  # other engines of this process are not ours
+            opened.append(connection)
 
     event.listen(Pool, "connect", remember)
     try:
@@ -144,6 +212,17 @@ def _connections_closed() -> Iterator[None]:
         event.remove(Pool, "connect", remember)
         for connection in opened:
             connection.close()
+
+
+@contextmanager
+def _connection_known(url: str) -> Iterator[None]:
+    """Great Expectations stores its configuration in a file: the variable keeps the password out."""
+    limit = f"options=-c%20statement_timeout%3D{_STATEMENT_SECONDS}s"
+    os.environ[_CONNECTION_VARIABLE] = f"{url}{'&' if '?' in url else '?'}{limit}"
+    try:
+        yield
+    finally:
+        del os.environ[_CONNECTION_VARIABLE]
 
 
 @cache
@@ -286,6 +365,6 @@ __all__ = [
     "alone",
     "build_site",
     "compile_suite",
-    "validate_facts",
-    "validate_published",
+    "validate",
+    "validate_marts",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -108,25 +107,20 @@ def _judge_counts(
 ) -> dict[str, dict[str, bool]]:
     """Great Expectations' verdicts; a table that is allowed to be absent is not shown to it."""
     present = [suite for suite in suites if not _is_absent(facts[suite.table])]
-    answer = worker.ask(
-        {
-            "do": "validate",
-            "home": str(settings.home.resolve()),
-            "run_name": build_id or "by hand",
-            "suites": [
-                {
-                    "suite": asdict(suite),
-                    "values": {
-                        rule.name: _value(rule, facts[suite.table][rule.name])
-                        for rule in suite.rules
-                        if facts[suite.table][rule.name].problem is None
-                    },
-                }
-                for suite in present
-            ],
-        }
+    counted = [
+        (
+            suite,
+            {
+                rule.name: _value(rule, facts[suite.table][rule.name])
+                for rule in suite.rules
+                if facts[suite.table][rule.name].problem is None
+            },
+        )
+        for suite in present
+    ]
+    verdicts: dict[str, dict[str, bool]] = worker.ask(
+        "validate", settings.home.resolve(), counted, build_id or "by hand"
     )
-    verdicts: dict[str, dict[str, bool]] = answer["results"]
     for suite in suites:
         if suite not in present:
             verdicts[suite.table] = {rule.name: True for rule in suite.rules}
@@ -148,17 +142,14 @@ def _look_at_published(
     settings: Settings, suites: Sequence[Suite], schema: str, build_id: str | None
 ) -> tuple[dict[str, dict[str, Facts]], dict[str, dict[str, bool]]]:
     present = _relations(settings, schema)
-    answer = worker.ask(
-        {
-            "do": "validate",
-            "home": str(settings.home.resolve()),
-            "run_name": build_id or "by hand",
-            "url": settings.database_url("marts"),
-            "schema": schema,
-            "suites": [{"suite": asdict(suite)} for suite in suites if suite.table in present],
-        }
+    outcomes: dict[str, dict[str, dict[str, Any]]] = worker.ask(
+        "validate_marts",
+        settings.home.resolve(),
+        [suite for suite in suites if suite.table in present],
+        settings.database_url("marts"),
+        schema,
+        build_id or "by hand",
     )
-    outcomes: dict[str, dict[str, dict[str, Any]]] = answer["results"]
     facts: dict[str, dict[str, Facts]] = {}
     verdicts: dict[str, dict[str, bool]] = {}
     for suite in suites:

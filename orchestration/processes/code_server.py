@@ -16,7 +16,6 @@ from typing import Any
 from dagster._cli.api import grpc_command
 from dagster._grpc import server
 
-import quality
 from lakehouse import outages
 from lakehouse.settings import load_settings
 
@@ -26,7 +25,6 @@ class CodeServer(server.DagsterApiServer):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        quality.share()  # Great Expectations too is loaded once for all runs
         runs = multiprocessing.get_context("forkserver")
         runs.set_forkserver_preload(["orchestration.processes.loaded"])
         self._mp_ctx = runs  # type: ignore[assignment]

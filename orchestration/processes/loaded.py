@@ -22,6 +22,7 @@ WHEN_NEEDED = (
     "orchestration.processes.storage",
     "pandas",
     "psycopg2.extras",
+    "quality.expectations",
     "sqlalchemy.dialects.postgresql.psycopg2",
     "upath",
 )

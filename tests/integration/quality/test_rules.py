@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 import shutil
-import socket
+import signal
+import subprocess
 import sys
-import threading
 from collections.abc import Callable
+from multiprocessing import spawn
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import duckdb
+import psutil  # type: ignore[import-untyped]
 import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -20,6 +23,7 @@ import quality
 from lakehouse.errors import QualityError
 from lakehouse.metadata import models
 from lakehouse.settings import Settings
+from quality import data_docs
 from quality.suites import Suite
 
 Check = Callable[..., dict[str, quality.CheckResult]]
@@ -273,13 +277,13 @@ def test_a_process_that_died_is_replaced(
     from quality import worker
 
     check(suite("silver.observation", ONE_RULE))
-    assert worker._current is not None
-    assert worker._current.own is not None
-    dead = worker._current.own
+    (dead,) = multiprocessing.active_children()
     dead.kill()
-    dead.wait()
+    dead.join()
     assert check(suite("silver.observation", ONE_RULE))["not_null_observation_id"].passed
-    assert worker._current.own is not dead
+    assert multiprocessing.active_children() != [dead]
+    worker.close()
+    assert multiprocessing.active_children() == []
 
 
 def test_a_process_that_cannot_start_is_named(
@@ -288,79 +292,65 @@ def test_a_process_that_cannot_start_is_named(
     from quality import worker
 
     worker.close()
-    monkeypatch.setattr(sys, "executable", shutil.which("false"))
-    with pytest.raises(QualityError, match=r"ended \(status 1, no message\)"):
+    monkeypatch.setattr(spawn, "_python_exe", str(shutil.which("false")).encode())
+    with pytest.raises(QualityError, match=r"process of Great Expectations ended"):
         check(suite("silver.observation", ONE_RULE))
 
 
-def test_one_shared_process_serves_all_until_it_dies(
-    observations: None, suite: MakeSuite, check: Check, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from quality import worker
-
-    def passes() -> bool:
-        return check(suite("silver.observation", ONE_RULE))["not_null_observation_id"].passed
-
-    monkeypatch.setenv(worker._SHARED, "")  # so that it is as before afterwards
-    worker.close()
-    worker.share()
-    shared = worker._serving
-    assert shared is not None
-    assert passes()
-    assert worker._current is not None
-    assert worker._current.own is None
-    worker.close()  # one that it served has ended
-    assert passes()
-    assert worker._current.own is None
-    assert shared.poll() is None
-
-    shared.kill()
-    shared.wait()
-    assert passes()
-    assert worker._current is not None
-    assert worker._current.own is not None
+#: Starts the process, tells which it is, and is killed.
+KILLED = """
+import multiprocessing, os, signal
+from quality import worker
+if __name__ == "__main__":
+    worker.warm_up()
+    print(multiprocessing.active_children()[0].pid, flush=True)
+    worker._process().submit(int).result()  # it is up
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
-def test_a_shared_process_that_dies_before_it_reads_is_replaced(
-    observations: None,
-    suite: MakeSuite,
-    check: Check,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    from quality import worker
-
-    path = tmp_path_factory.mktemp("socket") / "socket"
-    monkeypatch.setenv(worker._SHARED, str(path))
-    worker.close()
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-
-        def die_with_the_request_unread() -> None:
-            connection, _ = listener.accept()
-            listener.close()
-            connection.recv(1, socket.MSG_PEEK)
-            connection.close()
-
-        dying = threading.Thread(target=die_with_the_request_unread)
-        dying.start()
-        assert check(suite("silver.observation", ONE_RULE))["not_null_observation_id"].passed
-        dying.join()
-    assert worker._current is not None
-    assert worker._current.own is not None
+def test_the_process_ends_with_who_started_it(tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    killed = subprocess.run(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, timeout=120, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    left = [
+        psutil.Process(pid) for pid in map(int, killed.stdout.split()) if psutil.pid_exists(pid)
+    ]
+    assert psutil.wait_procs(left, timeout=60)[1] == []
 
 
-def test_a_shared_process_ends_with_who_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from quality import worker
+#: A process that has loaded Great Expectations has a fork check, as the code location has its runs.
+FORKED = """
+import multiprocessing, pathlib, sys
+import quality.expectations
+from quality import suites, worker
 
-    monkeypatch.setenv(worker._SHARED, "")
-    worker.share()
-    shared = worker._serving
-    place = Path(os.environ[worker._SHARED])
-    assert shared is not None
-    assert shared.stdin is not None
-    assert place.is_socket()
-    shared.stdin.close()  # as when the service is killed
-    assert shared.wait(timeout=60) == 0
-    assert not place.parent.exists()
+def check(home, file):
+    suite = suites.read(file, "silver")
+    return worker.ask("validate", home, [(suite, {rule.name: 0.0 for rule in suite.rules})], "forked")
+
+if __name__ == "__main__":
+    home, file = map(pathlib.Path, sys.argv[1:])
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        print(pool.apply(check, [home, file]))
+        pool.close()
+        pool.join()
+    print(multiprocessing.active_children())
+"""
+
+
+def test_where_it_is_loaded_no_process_is_started_and_the_site_is_completed(tmp_path: Path) -> None:
+    (tmp_path / "forked.py").write_text(FORKED)
+    (tmp_path / "observation.yml").write_text(dedent(ONE_RULE))
+    arguments = [str(tmp_path / name) for name in ("forked.py", "home", "observation.yml")]
+    done = subprocess.run(
+        [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, timeout=120, check=True
+    )
+    assert done.stdout.splitlines() == [
+        "{'observation': {'not_null_observation_id': True}}",
+        "[]",
+    ]
+    assert (tmp_path / "home" / data_docs.SITE / "index.html").exists()
