@@ -55,3 +55,36 @@ def test_every_planned_check_has_its_result(instance: dg.DagsterInstance) -> Non
         assert record.run_id == run_id
         assert record.status.value == ("FAILED" if number % 4 == 0 else "SUCCEEDED")
         assert record.event is not None
+
+
+def test_the_log_has_every_event_in_its_order(instance: dg.DagsterInstance) -> None:
+    run_id = dg.materialize([checked_table], instance=instance).run_id
+    log = instance.all_logs(run_id)
+    kinds = [entry.dagster_event_type for entry in log if entry.is_dagster_event]
+    results = [
+        kind
+        for kind in kinds
+        if kind in (dg.DagsterEventType.STEP_OUTPUT, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    ]
+    assert results.count(dg.DagsterEventType.ASSET_CHECK_EVALUATION) == len(CHECKS)
+    assert results.count(dg.DagsterEventType.STEP_OUTPUT) == len(CHECKS) + 1
+    assert kinds.index(dg.DagsterEventType.STEP_SUCCESS) > max(
+        place for place, kind in enumerate(kinds) if kind in results
+    )
+    stamps = [entry.timestamp for entry in log if entry.dagster_event_type in results]
+    assert stamps == sorted(stamps)
+
+
+def test_results_are_there_when_a_step_fails_after_them(instance: dg.DagsterInstance) -> None:
+    @dg.asset(name="broken", check_specs=[dg.AssetCheckSpec("told", asset="broken")])
+    def broken() -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        yield dg.MaterializeResult()
+        yield dg.AssetCheckResult(check_name="told", passed=True)
+        raise dg.Failure
+
+    result = dg.materialize([broken], instance=instance, raise_on_error=False)
+    assert not result.success
+    [record] = instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(dg.AssetKey("broken"), "told"), limit=5
+    )
+    assert record.status.value == "SUCCEEDED"
