@@ -146,6 +146,15 @@ class ComposeStack:
         said = self._compose("run", "--rm", "-T", "secrets", "show", name, "/secrets")
         return said.decode().strip()
 
+    def secrets_by_name(self) -> dict[str, str]:
+        """Every secret there is, by the name of its file."""
+        program = (
+            "import json, pathlib; print(json.dumps({path.name: path.read_text()"
+            " for path in pathlib.Path('/secrets/keeper').glob('[a-z]*')}))"
+        )
+        run = ("run", "--rm", "-T", "--entrypoint", "python", "secrets")
+        return dict(json.loads(self._compose(*run, "-c", program)))
+
     def environments(self) -> str:
         """The environment of every container that is there, as whoever may inspect them sees it."""
         containers = self._compose("--profile", "*", "ps", "--all", "--quiet").decode().split()
