@@ -214,7 +214,11 @@ def policies(buckets: Buckets) -> dict[str, dict[str, Any]]:
 
     look = ["GetBucketLocation", "ListBucket", "ListBucketMultipartUploads"]
     write = ["PutObject", "AbortMultipartUpload", "ListMultipartUploadParts"]
-    raw_settings = ["GetBucketVersioning", "GetBucketObjectLockConfiguration"]
+    raw_settings = [
+        "GetBucketVersioning",
+        "GetBucketObjectLockConfiguration",
+        "ListenBucketNotification",  # MinIO's own: the inbox is watched
+    ]
     documents = {
         "lakehouse-platform": [
             statement([*look, *raw_settings, "ListBucketVersions"], [buckets.raw]),

@@ -129,7 +129,7 @@ class Settings(BaseSettings):
         description="A warning is raised when nothing was published for so long.",
     )
     inbox_poll_seconds: int = Field(
-        default=3, ge=1, description="How often the sensor looks at the inbox."
+        default=1, ge=1, description="The least time between two looks of the sensor at the inbox."
     )
     worker_idle_minutes: float = Field(
         default=15.0,

@@ -14,8 +14,7 @@ PUBLISH_POOL = "publish"
 #: A submission is the partition of everything up to Bronze.
 SUBMISSIONS = dg.DynamicPartitionsDefinition(name="submission")
 
-#: Dagster's daemon looks at its sensors every five seconds, and leaves out those that it asked less than
-#: their interval ago: with five, a tick that comes a moment late costs another five.
+#: The daemon leaves out sensors that it asked less than their interval ago.
 SENSOR_SECONDS = read_settings().inbox_poll_seconds
 
 #: A run in one of these is on its way.

@@ -133,6 +133,18 @@ def _condition(if_absent: bool) -> dict[str, str]:
     return {"If-None-Match": "*"} if if_absent else {}
 
 
+def listen(settings: Settings, prefix: str) -> Iterator[None]:
+    """Yields whenever objects below ``prefix`` of the raw bucket appear or go: MinIO's own notification.
+
+    Ends where the server closes the connection; raises what the SDK raises.
+    """
+    client = Minio(**S3Connection.of(settings).minio())
+    events = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*")
+    with client.listen_bucket_notification(settings.raw_bucket, prefix, "", events) as told:
+        for _ in told:
+            yield
+
+
 class S3Store:
     """Buckets of an S3 server. Only the S3 API is used, nothing of one product."""
 

@@ -6,6 +6,8 @@ Dagster starts each run as a new Python process, which imports Dagster, dbt and 
 of processor time before it does anything: longer than most runs here work. This server starts runs as
 forks of a process that has imported all of it and holds neither threads nor connections (the `forkserver`
 method of :mod:`multiprocessing`). A run is still a process of its own, with the same life and death.
+
+It also watches the inbox: of Dagster's processes it alone reaches the object store.
 """
 
 import multiprocessing
@@ -18,6 +20,7 @@ from dagster._grpc import server
 
 from lakehouse import outages
 from lakehouse.settings import load_settings
+from orchestration.processes import inbox_watch
 
 
 class CodeServer(server.DagsterApiServer):
@@ -29,6 +32,7 @@ class CodeServer(server.DagsterApiServer):
         runs.set_forkserver_preload(["orchestration.processes.loaded"])
         self._mp_ctx = runs  # type: ignore[assignment]
         forkserver.ensure_running()  # so that the first run finds it ready
+        inbox_watch.start(load_settings())
 
 
 def main(arguments: list[str]) -> None:
