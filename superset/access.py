@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +56,15 @@ def ensure_user(manager: Any, username: str, password: str, roles: list[Any]) ->
     return user
 
 
-def sync_access(db: Any, manager: Any, access: dict[str, Any]) -> list[str]:
-    """Brings Superset to ``access``; returns what was removed. Raises SystemExit for what cannot be."""
+def sync_access(
+    db: Any, manager: Any, access: dict[str, Any], restricted: Collection[str]
+) -> list[str]:
+    """Brings Superset to ``access``; returns what was removed. Raises SystemExit for what cannot be.
+
+    ``restricted`` names the datasets that the grant ``datasets`` does not hold.
+    """
     before = _remembered(db)
-    roles = _sync_roles(db, manager, access)
+    roles = _sync_roles(db, manager, access, restricted)
     _sync_rules(db, manager, access)
     for username, user in access["users"].items():
         ensure_user(manager, username, secret(user["password"]), [roles[r] for r in user["roles"]])
@@ -81,7 +86,9 @@ def named(access: dict[str, Any]) -> Names:
     }
 
 
-def _sync_roles(db: Any, manager: Any, access: dict[str, Any]) -> dict[str, Any]:
+def _sync_roles(
+    db: Any, manager: Any, access: dict[str, Any], restricted: Collection[str]
+) -> dict[str, Any]:
     from superset.connectors.sqla.models import SqlaTable
     from superset.models.core import Database
 
@@ -89,7 +96,14 @@ def _sync_roles(db: Any, manager: Any, access: dict[str, Any]) -> dict[str, Any]
     databases = db.session.query(Database).filter_by(is_managed_externally=True).all()
     grants = {
         "datasets": [
-            manager.find_permission_view_menu("datasource_access", d.perm) for d in datasets
+            manager.find_permission_view_menu("datasource_access", d.perm)
+            for d in datasets
+            if d.table_name not in restricted
+        ],
+        "restricted datasets": [
+            manager.find_permission_view_menu("datasource_access", d.perm)
+            for d in datasets
+            if d.table_name in restricted
         ],
         "databases": [
             manager.find_permission_view_menu("database_access", d.perm) for d in databases
@@ -131,7 +145,7 @@ def _sync_rules(db: Any, manager: Any, access: dict[str, Any]) -> None:
             name=rule["name"]
         ).one_or_none() or RowLevelSecurityFilter(name=rule["name"])
         entry.description = rule["description"]
-        entry.filter_type, entry.clause = "Regular", rule["clause"]
+        entry.filter_type, entry.clause = rule.get("type", "Regular"), rule["clause"]
         entry.group_key = rule.get("group_key")
         entry.roles = [manager.find_role(r) or manager.add_role(r) for r in rule["roles"]]
         entry.tables = [d for d in datasets if d.table_name in rule["datasets"]]

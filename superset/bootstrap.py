@@ -17,12 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import yaml
 
 import encryption
 from access import ensure_user, secret, sync_access
-from boards.catalog import CatalogError, Places
+from boards.catalog import CatalogError, Places, read_catalog
 from boards.expand import Bundle, as_texts, bundle
+from boards.starts import first_years
 
 HERE = Path(__file__).resolve().parent
 
@@ -35,11 +37,23 @@ def step(name: str) -> Iterator[None]:
 
 
 def read_bundle(folder: Path) -> Bundle:
+    places = Places(datasets=folder / "datasets.yaml", dashboards=folder / "dashboards")
     try:
-        return bundle(Places(datasets=folder / "datasets.yaml", dashboards=folder / "dashboards"))
+        return bundle(places, _starts(places))
     except CatalogError as error:
         print("superset bootstrap: invalid assets:", error, file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def _starts(places: Places) -> dict[str, str]:
+    """Where the data of each mart starts; nothing where the marts cannot be reached or read yet."""
+    from superset_config import bi_address
+
+    try:
+        return first_years(bi_address("marts"), read_catalog(places))
+    except psycopg2.Error as error:
+        print(f"superset bootstrap: where the data starts is not known: {error}", file=sys.stderr)
+        return {}
 
 
 def import_assets(assets: Bundle) -> None:
@@ -131,7 +145,8 @@ def main(folder: Path) -> None:
             for name in prune_assets(db, assets):
                 print(f"superset bootstrap: removed {name}", flush=True)
         with step("access"):
-            for name in sync_access(db, security_manager, access):
+            restricted = {name for name, dataset in read_catalog().items() if dataset.restricted}
+            for name in sync_access(db, security_manager, access, restricted):
                 print(f"superset bootstrap: removed {name}", flush=True)
 
 

@@ -103,6 +103,7 @@ def installation(settings: Settings) -> Installation:
             "SUPERSET_HOME": str(folder),
             "SUPERSET_CACHE_DIR": str(folder / "cache"),
             "SUPERSET_PORT": str(settings.superset_port),
+            "HUB_PORT": str(settings.hub_port),
             "SUPERSET_DATABASE_URL": settings.libpq_url("superset"),
             "BI_READER_URL": _reader_url(settings),
             "DATABASE_PREFIX": settings.database_prefix,

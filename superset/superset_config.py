@@ -48,6 +48,12 @@ _BI_URL = _with_password(_setting("BI_READER_URL"), "BI_READER_PASSWORD")
 _DATABASE_PREFIX = os.environ.get("DATABASE_PREFIX", "")
 
 
+def bi_address(database: str) -> str:
+    """The read-only role's address of a database of the platform, for psycopg2."""
+    url = _BI_URL.set(drivername="postgresql", database=_DATABASE_PREFIX + database)
+    return url.render_as_string(hide_password=False)
+
+
 def _bi_password(url: URL) -> str | None:
     return _BI_URL.password if url.username == _BI_ROLE else None
 
@@ -97,6 +103,7 @@ SUPERSET_WEBSERVER_TIMEOUT = 90
 SUPERSET_WEBSERVER_PORT = int(os.environ.get("SUPERSET_PORT", "8088"))
 PREVENT_UNSAFE_DB_CONNECTIONS = True
 FEATURE_FLAGS = {
+    "RLS_IN_SQLLAB": True,
     "DASHBOARD_RBAC": False,
     "ENABLE_TEMPLATE_PROCESSING": False,
     "ALERT_REPORTS": False,

@@ -70,6 +70,8 @@ class Dataset:
     time: str | None
     columns: Mapping[str, Column]
     metrics: Mapping[str, Metric]
+    #: Shown to roles that are granted it by name alone (superset/access.yaml).
+    restricted: bool = False
 
     @property
     def uuid(self) -> str:
@@ -133,6 +135,7 @@ def _dataset(name: str, database: str, model: dict[str, Any], entry: dict[str, A
         entry.get("time"),
         {column["name"]: _column(column) for column in model["columns"]},
         {key: Metric(key, **value) for key, value in (entry.get("metrics") or {}).items()},
+        bool(entry.get("restricted")),
     )
 
 

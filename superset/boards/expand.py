@@ -1,7 +1,7 @@
 """The short form of the dashboards, expanded to the files that Superset imports.
 
 Identifiers follow from names, so a chart that is renamed is another chart. Which filters a chart does not
-follow is found here, from its dataset's columns, and said below its title.
+follow is found here, from its dataset's columns, and said in its title.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from boards.about import with_about
 from boards.catalog import (
     CatalogError,
     Dataset,
@@ -25,13 +26,21 @@ from boards.catalog import (
 from boards.files import Chart, Dashboard, Filter, Row, Text, read_dashboards, widths
 from boards.kinds import KINDS, parameters
 
+#: What a browser does with a dashboard on a phone.
+PHONE = Path(__file__).with_name("phone.css")
+
+WHERE_THE_DATA_IS = "where the data is"
+#: What people read at such a filter, and by which an export knows it again.
+FROM_THE_DATA = "Starts in the year from which on nineteen of twenty rows are."
+
 #: Path in the bundle → the asset: what Superset's import command takes as YAML.
 Bundle = dict[str, dict[str, Any]]
 
 
-def bundle(places: Places | None = None) -> Bundle:
+def bundle(places: Places | None = None, starts: Mapping[str, str] | None = None) -> Bundle:
     """Databases, datasets, charts and dashboards in Superset's import format, by path.
 
+    ``starts`` is the first day of the data of each mart, where it is known (``boards.starts``).
     Raises CatalogError for a file that is no dashboard, or names no dataset or kind that there is.
     """
     places = places or Places()
@@ -42,7 +51,8 @@ def bundle(places: Places | None = None) -> Bundle:
     }
     for dataset in catalog.values():
         assets[f"datasets/{dataset.database}/{dataset.name}.yaml"] = dataset_asset(dataset)
-    for dashboard in read_dashboards(places.dashboards):
+    for written in read_dashboards(places.dashboards):
+        dashboard = with_about(written, catalog)
         titles = [chart.title for chart in dashboard.charts()]
         for chart in dashboard.charts():
             if titles.count(chart.title) > 1:
@@ -51,7 +61,9 @@ def bundle(places: Places | None = None) -> Bundle:
                     " a title is what identifies a chart."
                 )
             assets[_chart_file(dashboard, chart)] = _chart_asset(dashboard, chart, catalog)
-        assets[f"dashboards/{dashboard.name}.yaml"] = _dashboard_asset(dashboard, catalog)
+        assets[f"dashboards/{dashboard.name}.yaml"] = _dashboard_asset(
+            dashboard, catalog, _start(dashboard, starts or {})
+        )
     return assets
 
 
@@ -86,13 +98,13 @@ def unfollowed(dashboard: Dashboard, dataset: Dataset) -> list[str]:
 
 
 def told(note: str, names: list[str]) -> str:
-    """A chart's note with the filters that it does not follow."""
-    return f"{note} (whatever {', '.join(names)})".strip() if names else note
+    """A chart's note or title with the filters that it does not follow."""
+    return f"{note} (not filtered by {', '.join(names)})".strip() if names else note
 
 
 def untold(note: str) -> str:
     """The note alone: what ``told`` was given."""
-    return re.sub(r" ?\(whatever [^()]*\)$", "", note)
+    return re.sub(r" ?\(not filtered by [^()]*\)$", "", note)
 
 
 def _dataset(catalog: Mapping[str, Dataset], dashboard: Dashboard, name: str) -> Dataset:
@@ -140,7 +152,9 @@ def _chart_asset(
     }
 
 
-def _dashboard_asset(dashboard: Dashboard, catalog: Mapping[str, Dataset]) -> dict[str, Any]:
+def _dashboard_asset(
+    dashboard: Dashboard, catalog: Mapping[str, Dataset], start: str | None
+) -> dict[str, Any]:
     return {
         "dashboard_title": dashboard.title,
         "slug": dashboard.name,
@@ -148,29 +162,25 @@ def _dashboard_asset(dashboard: Dashboard, catalog: Mapping[str, Dataset]) -> di
         "version": "1.0.0",
         "published": True,
         "description": dashboard.description,
-        "css": "",
-        "position": _position(dashboard),
+        "css": PHONE.read_text("utf-8"),
+        "position": _position(dashboard, catalog),
         "metadata": {
             "color_scheme": "supersetColors",
+            "filter_bar_orientation": "HORIZONTAL",
             "refresh_frequency": 60,
             "cross_filters_enabled": True,
             "timed_refresh_immune_slices": [],
-            "expanded_slices": {
-                str(number): True
-                for number, chart in enumerate(dashboard.charts(), start=1)
-                if chart.kind != "number"
-                and unfollowed(dashboard, _dataset(catalog, dashboard, chart.mart))
-            },
+            "expanded_slices": {},
             "default_filters": "{}",
             "native_filter_configuration": [
-                _filter_asset(dashboard, entry, catalog) for entry in dashboard.filters
+                _filter_asset(dashboard, entry, catalog, start) for entry in dashboard.filters
             ],
         },
         "is_managed_externally": True,
     }
 
 
-def _position(dashboard: Dashboard) -> dict[str, Any]:
+def _position(dashboard: Dashboard, catalog: Mapping[str, Dataset]) -> dict[str, Any]:
     rows = [f"ROW-{number}" for number in range(1, len(dashboard.rows) + 1)]
     position: dict[str, Any] = {
         "DASHBOARD_VERSION_KEY": "v2",
@@ -180,7 +190,7 @@ def _position(dashboard: Dashboard) -> dict[str, Any]:
     }
     numbers = {id(chart): number for number, chart in enumerate(dashboard.charts(), start=1)}
     for name, row in zip(rows, dashboard.rows, strict=True):
-        items = list(_items(dashboard, name, row, numbers))
+        items = list(_items(dashboard, name, row, numbers, catalog))
         position[name] = {
             "id": name,
             "type": "ROW",
@@ -193,7 +203,11 @@ def _position(dashboard: Dashboard) -> dict[str, Any]:
 
 
 def _items(
-    dashboard: Dashboard, name: str, row: Row, numbers: Mapping[int, int]
+    dashboard: Dashboard,
+    name: str,
+    row: Row,
+    numbers: Mapping[int, int],
+    catalog: Mapping[str, Dataset],
 ) -> Iterator[dict[str, Any]]:
     meta: dict[str, Any]
     for place, (item, width) in enumerate(zip(row.items, widths(row), strict=True), start=1):
@@ -208,6 +222,9 @@ def _items(
                 "uuid": chart_uuid(dashboard, item),
                 "sliceName": item.title,
             }
+            names = unfollowed(dashboard, _dataset(catalog, dashboard, item.mart))
+            if names and item.kind != "number":  # a number says it in its line below
+                meta["sliceNameOverride"] = told(item.title, names)
         yield {
             "id": key,
             "type": kind,
@@ -218,7 +235,7 @@ def _items(
 
 
 def _filter_asset(
-    dashboard: Dashboard, entry: Filter, catalog: Mapping[str, Dataset]
+    dashboard: Dashboard, entry: Filter, catalog: Mapping[str, Dataset], start: str | None
 ) -> dict[str, Any]:
     key = re.sub(r"[^a-z0-9]+", "-", entry.name.lower())
     target: dict[str, Any] = {}
@@ -233,7 +250,7 @@ def _filter_asset(
         "type": "NATIVE_FILTER",
         "filterType": "filter_select" if entry.column else "filter_time",
         "name": entry.name,
-        "description": "",
+        "description": FROM_THE_DATA if entry.default == WHERE_THE_DATA_IS else "",
         "targets": [target],
         "scope": {"rootPath": ["ROOT_ID"], "excluded": []},
         "cascadeParentIds": [],
@@ -250,14 +267,21 @@ def _filter_asset(
                 else {}
             ),
         },
-        "defaultDataMask": _default(entry),
+        "defaultDataMask": _default(entry, start),
     }
 
 
-def _default(entry: Filter) -> dict[str, Any]:
-    if not entry.default:
+def _start(dashboard: Dashboard, starts: Mapping[str, str]) -> str | None:
+    """Where the data of the dashboard's own mart starts; of one without a time column, of the next."""
+    marts = [dashboard.mart, *(chart.mart for chart in dashboard.charts())]
+    return next((starts[mart] for mart in marts if mart in starts), None)
+
+
+def _default(entry: Filter, start: str | None) -> dict[str, Any]:
+    wanted = start and f"{start} : " if entry.default == WHERE_THE_DATA_IS else entry.default
+    if not wanted:
         return {"extraFormData": {}, "filterState": {}, "ownState": {}}
-    period = time_range(entry.default)
+    period = time_range(wanted)
     return {
         "extraFormData": {"time_range": period},
         "filterState": {"value": period},

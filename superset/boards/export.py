@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from typing import Any
 
+from boards.about import without_about
 from boards.catalog import Dataset, read_catalog
-from boards.expand import Bundle, untold
+from boards.expand import FROM_THE_DATA, WHERE_THE_DATA_IS, Bundle, untold
 from boards.files import Chart, Dashboard, Filter, Row, Text, widths, write_dashboard
 from boards.kinds import read_parameters
 
@@ -32,7 +33,9 @@ def read_asset(
     datasets = {dataset.uuid: dataset for dataset in catalog.values()}
     rows = tuple(_rows(asset["position"], charts, datasets))
     used = [item.mart for row in rows for item in row.items if isinstance(item, Chart)]
-    return Dashboard(
+    if not used:
+        raise ValueError(f"{asset['dashboard_title']} holds no chart.")
+    read = Dashboard(
         name,
         asset["dashboard_title"],
         asset.get("description") or "",
@@ -43,6 +46,7 @@ def read_asset(
         ),
         rows,
     )
+    return without_about(read)
 
 
 def _rows(
@@ -86,7 +90,7 @@ def _item(
         params["subheader"] = untold(params["subheader"])
     read = read_parameters(
         # A title given on the dashboard stands for the chart's own.
-        meta.get("sliceNameOverride") or chart["slice_name"],
+        untold(meta.get("sliceNameOverride") or chart["slice_name"]),
         untold(chart.get("description") or ""),
         chart["viz_type"],
         params,
@@ -97,6 +101,8 @@ def _item(
 
 def _filter(entry: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> Filter:
     if entry["filterType"] == "filter_time":
+        if entry.get("description") == FROM_THE_DATA:
+            return Filter(entry["name"], None, WHERE_THE_DATA_IS)
         value = (entry.get("defaultDataMask") or {}).get("filterState", {}).get("value")
         return Filter(entry["name"], None, _in_words(value) if value else None)
     target = entry["targets"][0]

@@ -6,7 +6,7 @@
     description: Studies by modality, body site and equipment.
     mart: imaging_inventory              # of every chart that names no other
     filters:
-      Time: since 2015                   # a start, a Superset time range, or nothing
+      Time: where the data is            # or `since 2015`, a Superset time range, or nothing
       Sex: imaging_inventory.sex
     rows:
     - height: 22
@@ -80,7 +80,7 @@ class Filter:
     name: str
     #: ``mart.column`` whose values it offers; nothing for the time filter.
     column: str | None
-    #: Of the time filter: ``since 2015`` or a Superset time range.
+    #: Of the time filter: ``where the data is``, ``since 2015``, or a Superset time range.
     default: str | None = None
 
 

@@ -101,6 +101,26 @@ def _records(chart: Chart, _dataset: Dataset) -> dict[str, Any]:
     return {"order_by_cols": [json.dumps([column, direction != "desc"])]}
 
 
+def _band(chart: Chart, dataset: Dataset) -> dict[str, Any]:
+    """Median, quartiles as a band around it, and the number of values of each column in ``by``.
+
+    Superset draws series that end in __yhat_lower and __yhat_upper as a band around the one without.
+    """
+    lines: list[MetricName] = []
+    for name in chart.by:
+        label = dataset.columns[name].label if name in dataset.columns else name
+        for ending, share in (("", 0.5), ("__yhat_lower", 0.25), ("__yhat_upper", 0.75)):
+            quantile = f"PERCENTILE_CONT({share}) WITHIN GROUP (ORDER BY {name})"
+            lines.append({f"{label}{ending}": quantile})
+    return {
+        "time_grain_sqla": _GRAINS[chart.per or "year"],
+        "metrics": [_metric(line) for line in lines],
+        "metrics_b": [_metric({"Values (n)": f"COUNT({name})"}) for name in chart.by[:1]],
+        "adhoc_filters_b": list(_filters(chart, dataset)),
+        "yAxisTitle": chart.unit or "",
+    }
+
+
 _ECHART = {
     "truncate_metric": True,
     "show_empty_columns": True,
@@ -162,6 +182,42 @@ KINDS: dict[str, Kind] = {
         x="x_axis",
         limit=10_000,
         derived=_axis,
+    ),
+    # Median and quartile band of the columns in `by` over time, with n.
+    "band": Kind(
+        "mixed_timeseries",
+        {
+            "groupby": [],
+            "groupby_b": [],
+            "seriesType": "line",
+            "seriesTypeB": "bar",
+            "yAxisIndex": 0,
+            "yAxisIndexB": 1,
+            "opacity": 0.2,
+            "opacityB": 0.3,
+            "markerEnabled": False,
+            "show_legend": True,
+            "legendType": "scroll",
+            "legendOrientation": "top",
+            "rich_tooltip": True,
+            "truncate_metric": True,
+            "truncate_metric_b": True,
+            "truncateYAxis": True,
+            "comparison_type": "values",
+            "comparison_type_b": "values",
+            "color_scheme": "supersetColors",
+            "x_axis_time_format": "smart_date",
+            "y_axis_format": ",.1f",
+            "y_axis_format_secondary": ",d",
+            "yAxisTitleMargin": 45,
+            "yAxisTitleSecondary": "n",
+            "yAxisTitleSecondaryMargin": 35,
+            "row_limit_b": 10_000,
+        },
+        by="band_of",
+        x="x_axis",
+        limit=10_000,
+        derived=_band,
     ),
     # The most frequent values of a column, as horizontal bars.
     "ranking": Kind(
@@ -371,7 +427,7 @@ def _read_as(
     kind = KINDS[name]
     where, period = _conditions(params.get("adhoc_filters") or [])
     grain = params.get("time_grain_sqla")
-    over_time = kind.derived is _axis
+    over_time = kind.derived in (_axis, _band)
     limit = params.get("row_limit")
     plain = Chart(
         title,
@@ -387,8 +443,9 @@ def _read_as(
         order=_read_order(params) if name == "records" else None,
         note=str(params.get("subheader") or note) if name == "number" else note,
     )
-    if over_time and params.get("y_axis_title") not in (None, "", _label(plain, dataset)):
-        plain = _with(plain, unit=str(params["y_axis_title"]))
+    axis = params.get("yAxisTitle" if name == "band" else "y_axis_title")
+    if over_time and axis not in (None, "", _label(plain, dataset)):
+        plain = _with(plain, unit=str(axis))
     again = parameters(plain, dataset)
     more = {
         key: value

@@ -132,7 +132,7 @@ def check_charts(assets: Assets) -> Iterator[str]:
 
 
 def _used_columns(parameters: dict[str, Any]) -> Iterator[str]:
-    for name in ("groupby", "groupbyRows", "groupbyColumns", "all_columns", "x_axis"):
+    for name in ("groupby", "groupbyRows", "groupbyColumns", "all_columns", "x_axis", "band_of"):
         value = parameters.get(name) or []
         yield from [value] if isinstance(value, str) else value
     for condition in parameters.get("adhoc_filters") or []:

@@ -14,6 +14,8 @@ from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
+from boards.about import with_about
+from boards.catalog import read_catalog
 from boards.files import read_dashboards
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,10 +40,12 @@ class OpenedDashboard:
 
 
 def bundled_dashboards() -> dict[str, int]:
-    """Slug of each dashboard in the bundle and how many charts it holds."""
+    """Slug of each dashboard that every viewer may open, and how many charts it holds."""
+    catalog = read_catalog()
     return {
-        dashboard.name: len(dashboard.charts())
+        dashboard.name: len(with_about(dashboard, catalog).charts())
         for dashboard in read_dashboards(ROOT / "superset/dashboards")
+        if not catalog[dashboard.mart].restricted
     }
 
 

@@ -113,7 +113,7 @@ def test_the_number_on_the_dashboard_is_the_number_in_the_mart(superset: Running
     assert row is not None
     with dashboards.browser(superset.address) as page:
         dashboards.log_in(page, superset.address, "viewer", superset.passwords["viewer"])
-        dashboards.open_dashboard(page, superset.address, "clinical-overview", 10)
+        dashboards.open_dashboard(page, superset.address, "clinical-overview", 11)
         shown = page.locator('[data-test="slice-container"] .header-line').first.inner_text()
     assert shown.replace(",", "").strip() == str(row[0])
 
@@ -299,6 +299,51 @@ def test_a_viewer_reads_dashboards_and_neither_writes_sql_nor_changes_a_chart(
     assert sql.status_code in (401, 403)
     chart = viewer.get("/api/v1/chart/").json()["result"][0]["id"]
     assert viewer.put(f"/api/v1/chart/{chart}", json={"slice_name": "x"}).status_code in (401, 403)
+
+
+def test_single_patients_are_shown_to_those_who_may_alone(
+    superset: RunningSuperset, api: Any
+) -> None:
+    admin = api("admin")
+    timeline = dataset_id(admin, "patient_timeline")
+    assert ask(admin, timeline, "events").json()["result"][0]["data"] == [{"events": 600}]
+    for user in ("viewer", "analyst"):
+        assert ask(api(user), timeline, "events").status_code == 403
+    analyst = api("analyst")
+    database = next(
+        entry["id"]
+        for entry in analyst.get("/api/v1/database/").json()["result"]
+        if entry["database_name"] == "marts"
+    )
+    seen = analyst.post(
+        "/api/v1/sqllab/execute/",
+        json={
+            "database_id": database,
+            "sql": "select patient_key from marts.patient_timeline",
+            "schema": "marts",
+            "runAsync": False,
+        },
+    )
+    assert seen.status_code >= 400 or seen.json()["data"] == []
+
+
+def test_an_analyst_drills_to_the_rows_behind_a_number(superset: RunningSuperset, api: Any) -> None:
+    analyst = api("analyst")
+    rows = analyst.post(
+        "/datasource/samples",
+        params={
+            "force": "false",
+            "datasource_type": "table",
+            "datasource_id": dataset_id(analyst, "inpatient_stay"),
+            "per_page": 20,
+            "page": 1,
+        },
+        json={"filters": [{"col": "sex", "op": "==", "val": "female"}]},
+    )
+    assert rows.status_code == 200, rows.text
+    found = rows.json()["result"]["data"]
+    assert len(found) == 20
+    assert {row["sex"] for row in found} == {"female"}
 
 
 def test_an_analyst_writes_sql_but_the_database_refuses_to_change_anything(

@@ -69,10 +69,11 @@ def test_a_chart_says_which_filters_it_does_not_follow(tmp_path: Path) -> None:
     assets = bundle(Places(dashboards=tmp_path))
     charts = {a["slice_name"]: a for path, a in assets.items() if path.startswith("charts/")}
     assert charts["Encounters"]["params"]["subheader"] == "all of them"
-    assert charts["Patients"]["params"]["subheader"] == "each once (whatever Time, Class)"
-    assert charts["Who"]["description"] == "(whatever Time, Class)"
+    assert charts["Patients"]["params"]["subheader"] == "each once (not filtered by Time, Class)"
+    assert charts["Who"]["description"] == "(not filtered by Time, Class)"
     metadata = assets["dashboards/example.yaml"]["metadata"]
-    assert metadata["expanded_slices"] == {"5": True}
+    shown = assets["dashboards/example.yaml"]["position"]["CHART-5"]["meta"]
+    assert shown["sliceNameOverride"] == "Who (not filtered by Time, Class)"
     assert metadata["native_filter_configuration"][0]["defaultDataMask"]["filterState"] == {
         "value": "2015-01-01 : "
     }
