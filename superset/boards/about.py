@@ -32,7 +32,9 @@ def with_about(dashboard: Dashboard, catalog: Mapping[str, Dataset]) -> Dashboar
         if name in catalog
     ]
     text = "\n".join([_HEADING, dashboard.description, "", "What a row is:", "", *lines])
-    return replace(dashboard, rows=(*dashboard.rows, Row((Text(text, 9), _AS_OF), 30)))
+    return replace(
+        dashboard, rows=(*dashboard.rows, Row((Text(text, 9), _AS_OF), 20 + 4 * len(lines)))
+    )
 
 
 def without_about(dashboard: Dashboard) -> Dashboard:
