@@ -113,7 +113,7 @@ def test_the_number_on_the_dashboard_is_the_number_in_the_mart(superset: Running
     assert row is not None
     with dashboards.browser(superset.address) as page:
         dashboards.log_in(page, superset.address, "viewer", superset.passwords["viewer"])
-        dashboards.open_dashboard(page, superset.address, "clinical-overview", 11)
+        dashboards.open_dashboard(page, superset.address, "clinical-overview", 13)
         shown = page.locator('[data-test="slice-container"] .header-line').first.inner_text()
     assert shown.replace(",", "").strip() == str(row[0])
 
