@@ -149,7 +149,7 @@ def land(
     drop = submissions.drop_name(engine, submission_id)
     progress.report("landing", drop, small=True)
     with _alone(engine, submission_id), _working_folder(settings, submission_id) as folder:
-        files = _staged_files(engine, submission_id)
+        files = _staged_files(engine, submission_id, settings.rejected_share_limit)
         connection = lake.connect(settings)
         try:
             ensure_tables(settings, connection)
@@ -227,7 +227,9 @@ def _working_folder(settings: Settings, submission_id: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _staged_files(engine: Engine, submission_id: str) -> list[StagedFile]:
+def _staged_files(
+    engine: Engine, submission_id: str, rejected_share_limit: float
+) -> list[StagedFile]:
     file = models.SubmissionFile
     with Session(engine) as session:
         submission = submissions.get(session, submission_id)
@@ -251,7 +253,7 @@ def _staged_files(engine: Engine, submission_id: str) -> list[StagedFile]:
         ).all()
         locale = submitter.locale if submitter else None
         time_zone = submitter.time_zone if submitter else None
-    return [StagedFile(*row._tuple(), locale, time_zone) for row in rows]
+    return [StagedFile(*row._tuple(), locale, time_zone, rejected_share_limit) for row in rows]
 
 
 # Parquet to the store, by dlt -----------------------------------------------------------------

@@ -109,6 +109,11 @@ class Reason(StrEnum):
         "Say where its clocks run (`lakehouse submitter add NAME --time-zone Europe/Berlin`) and send"
         " it again in the same drop.",
     )
+    TOO_MANY_REJECTED = (
+        "too_many_rejected",
+        "More rows of the file cannot be taken than REJECTED_SHARE_LIMIT allows.",
+        _MEND,
+    )
     MISSING_VALUE = "missing_value", "A value that a record cannot be without is missing.", _MEND
     MISSING_RESOURCE_TYPE = (
         "missing_resource_type",

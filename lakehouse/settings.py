@@ -88,6 +88,12 @@ class Settings(BaseSettings):
     archive_max_gb: float = Field(
         default=100.0, gt=0, description="What an archive that is dropped may unpack to, in GB."
     )
+    rejected_share_limit: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Of a table of which a larger share of rows cannot be read nothing is taken; 1: what can be.",
+    )
     classifier_impl: str = Field(
         default="ingestion.intake.classify:ContentClassifier",
         description="module:Class that names the type of each file.",

@@ -411,6 +411,9 @@ _REFERENCES = (
     ("genomic_report", "encounter_id", "Encounter"),
     ("ecg_metadata", "patient_id", "Patient"),
     ("ecg_metadata", "encounter_id", "Encounter"),
+    ("claim", "patient_id", "Patient"),
+    ("claim", "encounter_id", "Encounter"),
+    ("claim", "provider_id", "Practitioner|PractitionerRole|Organization"),
 )
 
 

@@ -27,7 +27,8 @@ class StagedFile:
     ``layout`` and ``layout_version`` name the layout that intake found by its columns, where its type
     is read by one (:func:`ingestion.intake.layouts.find` gives it). ``locale`` (BCP 47) and ``time_zone``
     (IANA) are what the submitter said of its files: how they write numbers and dates, and where their
-    clocks run; None where nobody said.
+    clocks run; None where nobody said. Of a file of which a larger share than ``rejected_share_limit`` cannot
+    be read nothing is taken.
     """
 
     path: str
@@ -38,6 +39,7 @@ class StagedFile:
     layout_version: str | None = None
     locale: str | None = None
     time_zone: str | None = None
+    rejected_share_limit: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ _SOURCES: Final = (
     "ingestion.sources.fhir:FhirSource",
     "ingestion.sources.dicom:DicomSource",
     "ingestion.sources.glucose.source:GlucoseSource",
+    "ingestion.sources.claims:ClaimsSource",
+    "ingestion.sources.ehr:EhrSource",
 )
 
 

@@ -8,12 +8,15 @@ a record is made of (:class:`Row`); a row that cannot be one is rejected alone, 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
+import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -27,13 +30,16 @@ from ingestion.tables import BronzeTable
 from lakehouse.errors import InputRejected
 from lakehouse.store import ObjectStore
 
-#: Lines about the export that may stand before its header, as intake looks for it.
+#: Lines about the export that may stand before its header, and what may be between its columns, as intake
+#: looks for it.
 _HEADER_WITHIN: Final = 5
+_DELIMITERS: Final = (",", ";", "\t", "|")
 _BATCH_ROWS: Final = 20_000
 #: Beyond this many, rejections of one reason in one file are counted in one line.
 _LISTED: Final = 100
 #: A quote that nobody closes would otherwise take the rest of the file for one value.
 _LONGEST_VALUE: Final = 1024 * 1024
+_LONGEST_ROW: Final = 1000
 _BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -44,6 +50,10 @@ _BOMS: Final = (
 #: What Western programs write that do not write UTF-8 (https://encoding.spec.whatwg.org/#windows-1252).
 _LEGACY: Final = "windows-1252"
 
+#: A number of more digits is none: a computer would need a year to write it out.
+_MOST_DIGITS: Final = 40
+_STRPTIME: Final = {"d": "%d", "M": "%m", "y": "%Y"}
+
 Record = Mapping[str, object]
 
 
@@ -51,19 +61,23 @@ Record = Mapping[str, object]
 class Row:
     """One row of a file: its texts by the layout's column names, and what decides how they are read.
 
-    ``position`` is the number of the row, from 1 behind the header. Each method gives one column's value,
-    None where the cell is empty, and raises :class:`InputRejected` where it is none of its type, or is
-    empty and ``required``; the message names the column, never the value.
+    ``position`` is the number of the row, from 1 behind the header, ``line`` the line of the file on which
+    it begins. ``others`` are the texts of columns that the layout does not have. Each method gives one
+    column's value, None where the cell is empty or the file has no such column, and raises
+    :class:`InputRejected` where it is none of its type, or is empty and ``required``; the message names the
+    column, never the value.
     """
 
     position: int
+    line: int
     texts: Mapping[str, str]
+    others: Mapping[str, str]
     layout: Layout
     locale: str | None
     time_zone: str | None
 
     def text(self, column: str, *, required: bool = False) -> str | None:
-        found = self.texts[column].strip()
+        found = self.texts.get(column, "").strip()
         if found:
             return found
         if required:
@@ -92,12 +106,10 @@ class Row:
         found = self.text(column, required=required)
         if found is None:
             return None
-        try:
-            if self.layout.date_format is not None:
-                return datetime.strptime(found, self.layout.date_format).date()
-            return date.fromisoformat(found)
-        except ValueError:
-            raise _refused(Reason.INVALID_VALUE, column, "is no date") from None
+        day = parsed_date(found, self.layout.date_formats, self.locale)
+        if day is None:
+            raise _refused(Reason.INVALID_VALUE, column, "is no date")
+        return day
 
     def instant(self, column: str, *, required: bool = False) -> datetime | None:
         """A time in UTC. One without an offset is a local time of the submitter's zone, which has to
@@ -127,18 +139,19 @@ def read(
     record: Callable[[Row], Record],
 ) -> Iterator[Event]:
     """Each row of the files as one row of ``table``: ``record`` gives its own columns, or raises
-    :class:`InputRejected`."""
+    :class:`InputRejected`.
+
+    Of a file of which more than its ``rejected_share_limit`` cannot be taken, nothing is taken.
+    """
     rows: list[dict[str, object]] = []
     for file in files:
         counted = _Counted(file.path)
-        for row in _rows(store, file):
-            try:
-                if isinstance(row, InputRejected):
-                    raise row
-                made = {"source_file": file.path, "source_position": row.position, **record(row)}
-            except InputRejected as rejected:
-                place = rejected.position or f"row {row.position}"
-                yield from counted.reject(place, rejected)
+        if file.rejected_share_limit < 1 and (lost := _lost(store, file, record)):
+            yield from lost
+            continue
+        for made in _records(store, file, record):
+            if isinstance(made, InputRejected):
+                yield from counted.reject(made)
                 continue
             counted.accepted += 1
             rows.append(made)
@@ -148,6 +161,38 @@ def read(
         yield from counted.end()
     if rows:
         yield Batch(table.name, pa.RecordBatch.from_pylist(rows, table.schema))
+
+
+def _records(
+    store: ObjectStore, file: StagedFile, record: Callable[[Row], Record]
+) -> Iterator[dict[str, object] | InputRejected]:
+    """Each row of a file as a record, or why it is none, with its place."""
+    for row in _rows(store, file):
+        if isinstance(row, InputRejected):
+            yield row
+            continue
+        try:
+            yield {"source_file": file.path, "source_position": row.position, **record(row)}
+        except InputRejected as rejected:
+            rejected.position = rejected.position or f"line {row.line}"
+            yield rejected
+
+
+def _lost(
+    store: ObjectStore, file: StagedFile, record: Callable[[Row], Record]
+) -> list[Event] | None:
+    """A file as a whole rejected, where too much of it cannot be taken. It is read once more for that."""
+    arrived = quarantined = 0
+    for made in _records(store, file, record):
+        arrived += 1
+        quarantined += isinstance(made, InputRejected)
+    if quarantined <= arrived * file.rejected_share_limit:
+        return None
+    detail = f"{quarantined:,} of its {arrived:,} rows cannot be taken: none was."
+    return [
+        Rejected(file.path, None, Reason.TOO_MANY_REJECTED, detail, records=arrived),
+        FileRead(file.path, arrived, 0, arrived),
+    ]
 
 
 class _Counted:
@@ -160,13 +205,13 @@ class _Counted:
         self._listed: dict[str, int] = {}
         self._unlisted: dict[str, int] = {}
 
-    def reject(self, place: str, rejected: InputRejected) -> Iterator[Event]:
+    def reject(self, rejected: InputRejected) -> Iterator[Event]:
         self.quarantined += 1
         reason = str(rejected.reason)
         listed = self._listed.get(reason, 0)
         if listed < _LISTED:
             self._listed[reason] = listed + 1
-            yield Rejected(self.path, place, Reason(rejected.reason), rejected.message)
+            yield Rejected(self.path, rejected.position, Reason(rejected.reason), rejected.message)
         else:
             self._unlisted[reason] = self._unlisted.get(reason, 0) + 1
 
@@ -178,56 +223,130 @@ class _Counted:
         yield FileRead(self.path, arrived, self.accepted, self.quarantined)
 
 
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """A file's columns: the layout's name of each, or the file's own, and what stands between them."""
+
+    delimiter: str
+    line: int
+    names: Sequence[str]
+    known: Sequence[bool]
+
+
 def _rows(store: ObjectStore, file: StagedFile) -> Iterator[Row | InputRejected]:
     """The rows of a file behind its header; what cannot be one as the reason for it, with its place."""
     layout = layouts.find(file.layout or "", file.layout_version or "")
     with store.open(file.key) as opened:
-        reader = csv.reader(
-            lines(streams.blocks(opened)), delimiter=layout.delimiter, skipinitialspace=True
-        )
-        columns: list[str] | None = None
-        before = position = 0
-        while True:
-            try:
-                cells = next(reader)
-            except StopIteration:
-                break
-            except csv.Error:
-                position += 1
-                yield _unreadable(
-                    Reason.WRONG_SHAPE, position, "is no row: its quotes do not match"
-                )
+        text = lines(streams.blocks(opened))
+        try:
+            header = _header(text, layout)
+        except InputRejected as rejected:
+            rejected.position = "header"
+            yield rejected
+            return
+        width = len(header.names)
+        for position, found in enumerate(_cells(text, header), start=1):
+            if isinstance(found, InputRejected):
+                yield found
                 continue
-            except InputRejected as rejected:
-                yield _unreadable(
-                    Reason(rejected.reason), position + 1, "and all behind it are missing"
-                )
-                break
-            if not any(cell.strip() for cell in cells):
-                continue
-            if columns is None:
-                columns = layouts.columns_of(layout, cells)
-                before += 1
-                if columns is None and before == _HEADER_WITHIN:
-                    break
-                continue
-            position += 1
-            if len(cells) != len(columns):
-                detail = f"has {len(cells)} values, the header {len(columns)} columns"
-                yield _unreadable(Reason.WRONG_COLUMN_COUNT, position, detail)
+            line, cells = found
+            if len(cells) != width:
+                detail = f"has {len(cells)} values, the header {width} columns"
+                yield _unreadable(Reason.WRONG_COLUMN_COUNT, line, detail)
             elif any("\ufffd" in cell for cell in cells):
-                yield _unreadable(
-                    Reason.BAD_ENCODING, position, "has characters that cannot be read"
-                )
+                yield _unreadable(Reason.BAD_ENCODING, line, "has characters that cannot be read")
             else:
-                texts = dict(zip(columns, cells, strict=True))
-                yield Row(position, texts, layout, file.locale, file.time_zone)
-    if columns is None:
-        yield InputRejected(
-            f"The file has no header of the layout {layout.title}.",
-            reason=Reason.NO_LAYOUT,
-            position="header",
-        )
+                texts: dict[str, str] = {}
+                others: dict[str, str] = {}
+                for name, is_known, cell in zip(header.names, header.known, cells, strict=True):
+                    (texts if is_known else others)[name] = cell
+                yield Row(position, line, texts, others, layout, file.locale, file.time_zone)
+
+
+def _cells(text: Iterator[str], header: _Header) -> Iterator[tuple[int, list[str]] | InputRejected]:
+    """The line and the cells of each row that is not blank, or why it has none.
+
+    A quote that nobody closes takes the lines behind it for its value: where these are rows by themselves,
+    only the row that opened it is lost.
+    """
+    source = _Lines(text, header.line)
+    while True:
+        reader = csv.reader(source, delimiter=header.delimiter, skipinitialspace=True)
+        line = source.begin()
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except InputRejected as rejected:
+            yield _unreadable(Reason(rejected.reason), line, "and all behind it are missing")
+            return
+        except csv.Error:
+            source.keep_first()
+            yield _unreadable(Reason.WRONG_SHAPE, line, "is no row: its quotes do not match")
+            continue
+        if len(cells) != len(header.names) and source.took_a_row(header):
+            source.keep_first()
+            yield _unreadable(Reason.WRONG_SHAPE, line, "is no row: its quotes do not match")
+        elif any(cell.strip() for cell in cells):
+            yield line, cells
+
+
+class _Lines:
+    """Lines for a reader of rows, of which those that a row should not have taken can be given again."""
+
+    def __init__(self, lines: Iterator[str], before: int) -> None:
+        self._lines = lines
+        self._again: deque[str] = deque()
+        self._taken: list[str] = []
+        self._number = before
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        if len(self._taken) == _LONGEST_ROW:
+            raise csv.Error
+        line = self._again.popleft() if self._again else next(self._lines)
+        self._taken.append(line)
+        return line
+
+    def begin(self) -> int:
+        """A row begins: gives the number of its line."""
+        self._number += len(self._taken)
+        self._taken = []
+        return self._number + 1
+
+    def took_a_row(self, header: _Header) -> bool:
+        """Whether the second line of the row is a row by itself."""
+        if len(self._taken) == 1:
+            return False
+        reader = csv.reader(self._taken[1:2], delimiter=header.delimiter, skipinitialspace=True)
+        return len(next(reader, [])) == len(header.names)
+
+    def keep_first(self) -> None:
+        """The row is its first line only."""
+        self._again.extendleft(reversed(self._taken[1:]))
+        del self._taken[1:]
+
+
+def _header(text: Iterator[str], layout: Layout) -> _Header:
+    """The header, which is among the first lines that are not blank; what stands before it is skipped."""
+    seen = 0
+    for number, line in enumerate(text, start=1):
+        if not line.strip():
+            continue
+        for delimiter in sorted(_DELIMITERS, key=lambda one: one != layout.delimiter):
+            cells = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+            columns = layouts.columns_of(layout, cells)
+            if columns is not None:
+                names = [name or cell.strip() for name, cell in zip(columns, cells, strict=True)]
+                return _Header(delimiter, number, names, [name is not None for name in columns])
+        seen += 1
+        if seen == _HEADER_WITHIN:
+            break
+    raise InputRejected(
+        f"The file has no header of the layout {layout.title}.", reason=Reason.NO_LAYOUT
+    )
 
 
 def lines(blocks: Iterator[bytes]) -> Iterator[str]:
@@ -315,7 +434,34 @@ def parsed_number(text: str, locale: str | None) -> Decimal | None:
             number = parse_decimal(text, locale=known, strict=True)
     except (ValueError, InvalidOperation):
         return None
-    return number if number is not None and number.is_finite() else None
+    if number is None or not number.is_finite() or number.adjusted() > _MOST_DIGITS:
+        return None
+    return number
+
+
+@lru_cache(maxsize=65_536)
+def parsed_date(text: str, formats: tuple[str, ...], locale: str | None) -> date | None:
+    """The day that ``text`` is: in one of the formats (strptime), else in ISO 8601, else as the locale
+    writes dates with a year of four digits; None where it is none of these. The order of day and month
+    is never guessed.
+    """
+    orders = (*formats, *([_written_date(locale)] if locale else ()))
+    for order in orders:
+        with contextlib.suppress(ValueError):
+            return datetime.strptime(text, order).date()
+    with contextlib.suppress(ValueError):
+        return date.fromisoformat(text) if len(text) == len("2026-01-31") else None
+    return None
+
+
+@cache
+def _written_date(locale: str) -> str:
+    """How a locale (CLDR's short form) writes a date, with a year of four digits, as strptime reads it."""
+    from babel.dates import get_date_format
+
+    pattern = get_date_format("short", _known_locale(locale)).pattern
+    pattern = re.sub(r"'[^']*'|[\u200e\u200f]", "", pattern)
+    return re.sub(r"d+|M+|y+", lambda found: _STRPTIME[found[0][0]], pattern)
 
 
 @cache
@@ -329,8 +475,8 @@ def _refused(reason: Reason, column: str, words: str) -> InputRejected:
     return InputRejected(f"{column} {words}.", reason=reason)
 
 
-def _unreadable(reason: Reason, position: int, words: str) -> InputRejected:
-    return InputRejected(f"The row {words}.", reason=reason, position=f"row {position}")
+def _unreadable(reason: Reason, line: int, words: str) -> InputRejected:
+    return InputRejected(f"The row {words}.", reason=reason, position=f"line {line}")
 
 
 csv.field_size_limit(_LONGEST_VALUE)

@@ -32,7 +32,12 @@ _SOURCES = Path(__file__).resolve().parents[2] / "sources"
 
 @dataclass(frozen=True)
 class Layout:
-    """One version of one tabular layout. ``date_format`` (strptime) holds where it is not ISO."""
+    """One version of one tabular layout.
+
+    ``date_formats`` (strptime) hold where dates are not ISO, the first that fits. A header is the layout's
+    where it has all of ``recognised_by`` and none of ``not_with``, whatever else it has or lacks; without
+    ``recognised_by`` it has exactly the layout's columns. ``required`` columns have a value in each row.
+    """
 
     name: str
     version: str
@@ -40,7 +45,10 @@ class Layout:
     description: str
     delimiter: str
     columns: Mapping[str, str]
-    date_format: str | None = None
+    date_formats: tuple[str, ...] = ()
+    recognised_by: frozenset[str] = frozenset()
+    not_with: frozenset[str] = frozenset()
+    required: tuple[str, ...] = ()
 
     @cached_property
     def header(self) -> frozenset[str]:
@@ -51,12 +59,18 @@ class Layout:
     def title(self) -> str:
         return f"{self.name} (version {self.version})"
 
+    def is_of(self, names: frozenset[str]) -> bool:
+        """Whether a header of these (comparable) names is this layout's."""
+        if not self.recognised_by:
+            return self.header == names
+        return self.recognised_by <= names and not self.not_with & names
+
 
 @dataclass(frozen=True)
 class Nearest:
     """The layout that shares most with a header that matches none.
 
-    ``missing`` are columns of the layout; columns that only the file has are counted, not named:
+    ``missing`` are columns by which the layout is known; columns that only the file has are counted, not named:
     a file without a header has a patient's data there.
     """
 
@@ -111,36 +125,44 @@ def file_types() -> frozenset[str]:
 
 
 def match(header: Sequence[str], file_types: Collection[str] | None = None) -> list[Layout]:
-    """Layouts with exactly these columns, in any order and any case."""
+    """The layout that a header is of, its names in any order and any case; several where none of them
+    shares more columns with it than the others."""
     names = frozenset(_comparable(name) for name in header)
     if len(names) != len(header):
         return []
-    return [layout for layout in _of(file_types) if layout.header == names]
+    found = [layout for layout in _of(file_types) if layout.is_of(names)]
+    best = max((_likeness(layout, names) for layout in found), default=0.0)
+    return [layout for layout in found if _likeness(layout, names) == best]
 
 
-def columns_of(layout: Layout, header: Sequence[str]) -> list[str] | None:
-    """The layout's names of a file's columns, in the file's order; None where it is not its header."""
-    names = {_comparable(name): name for name in layout.columns}
-    found = [names.get(_comparable(name)) for name in header]
-    if len(found) != len(names) or None in found or len(set(found)) != len(found):
+def columns_of(layout: Layout, header: Sequence[str]) -> list[str | None] | None:
+    """The layout's names of a file's columns, in the file's order, None for those it does not have; None
+    where it is not its header."""
+    names = [_comparable(name) for name in header]
+    if len(set(names)) != len(names) or not layout.is_of(frozenset(names)):
         return None
-    return [name for name in found if name is not None]
+    known = {_comparable(name): name for name in layout.columns}
+    return [known.get(name) for name in names]
+
+
+def _likeness(layout: Layout, names: frozenset[str]) -> float:
+    return len(layout.header & names) / len(layout.header | names)
 
 
 def nearest(header: Sequence[str], file_types: Collection[str] | None = None) -> Nearest | None:
     """The layout that shares most columns with ``header``; None where none shares a column."""
     names = frozenset(_comparable(name) for name in header)
-
-    def likeness(layout: Layout) -> float:
-        return len(layout.header & names) / len(layout.header | names)
-
-    best = max(_of(file_types), key=likeness, default=None)
+    best = max(_of(file_types), key=lambda layout: _likeness(layout, names), default=None)
     if best is None or not best.header & names:
         return None
     return Nearest(
         layout=best,
         shared=len(best.header & names),
-        missing=tuple(name for name in best.columns if _comparable(name) not in names),
+        missing=tuple(
+            name
+            for name in best.columns
+            if _comparable(name) in (best.recognised_by or best.header) - names
+        ),
         unknown=len(names - best.header),
     )
 
@@ -208,7 +230,7 @@ def _comparable(name: str) -> str:
 def _read(content: dict[str, Any]) -> Iterable[Layout]:
     for name, layout in content["layouts"].items():
         for version, definition in layout["versions"].items():
-            columns: dict[str, str] = definition["columns"]
+            columns = _numbered(definition["columns"])
             wrong = sorted(set(columns.values()) - COLUMN_TYPES)
             if wrong or not all(isinstance(text, str) for text in (name, version, *columns)):
                 raise ValueError(f"{name} has a name that is no text, or column types {wrong}")
@@ -219,17 +241,37 @@ def _read(content: dict[str, Any]) -> Iterable[Layout]:
                 description=layout["description"],
                 delimiter=definition["delimiter"],
                 columns=columns,
-                date_format=definition.get("date_format"),
+                date_formats=tuple(definition.get("date_formats", ())),
+                recognised_by=frozenset(map(_comparable, definition.get("recognised_by", ()))),
+                not_with=frozenset(map(_comparable, definition.get("not_with", ()))),
+                required=tuple(definition.get("required", ())),
             )
             if len(found.header) != len(columns):
                 raise ValueError(f"{name} names a column twice")
+            if not (found.recognised_by <= found.header and set(found.required) <= set(columns)):
+                raise ValueError(f"{name} asks for columns that it does not have")
             yield found
+
+
+def _numbered(columns: Mapping[str, str]) -> dict[str, str]:
+    """Columns of which there are several: ``name_#3`` is ``name_1`` to ``name_3``, ``name_##12`` is
+    ``name_01`` to ``name_12``."""
+    found: dict[str, str] = {}
+    for name, kind in columns.items():
+        start, mark, count = name.partition("#")
+        width = 2 if count.startswith("#") else 0
+        count = count.lstrip("#")
+        if mark and count.isdigit():
+            found |= {f"{start}{number:0{width}d}": kind for number in range(1, int(count) + 1)}
+        else:
+            found[name] = kind
+    return found
 
 
 def _row(layout: Layout) -> dict[str, Any]:
     columns = [
         {"name": name, "type": kind}
-        | ({"format": layout.date_format} if kind == "date" and layout.date_format else {})
+        | ({"format": layout.date_formats[0]} if kind == "date" and layout.date_formats else {})
         for name, kind in layout.columns.items()
     ]
     row = {

@@ -40,12 +40,40 @@ def test_order_case_and_a_byte_order_mark_do_not_matter() -> None:
     assert [one.name for one in layouts.match(header)] == ["synthea_conditions"]
 
 
-def test_a_missing_an_extra_or_a_doubled_column_is_no_match() -> None:
+def test_a_header_is_known_by_some_of_its_columns_and_may_have_others() -> None:
     header = ["START", "STOP", "PATIENT", "ENCOUNTER", "CODE", "DESCRIPTION"]
 
+    assert [one.name for one in layouts.match([*header, "MORE"])] == ["synthea_conditions"]
+    assert [one.name for one in layouts.match([*header, "UDI"])] == ["synthea_devices"]
     assert layouts.match(header[:-1]) == []
-    assert layouts.match([*header, "MORE"]) == []
     assert layouts.match([*header, "CODE"]) == []
+
+
+def test_the_layout_that_shares_most_with_a_header_is_it() -> None:
+    names = ["claim_id", "claim_line_number", "member_id", "claim_start_date", "ndc_code"]
+
+    assert [one.name for one in layouts.match([*names, "dispensing_date"])] == ["plain_medical"]
+    pharmacy = ["claim_id", "member_id", "dispensing_date", "ndc_code", "days_supply", "quantity"]
+    assert [one.name for one in layouts.match(pharmacy)] == ["plain_pharmacy"]
+
+
+def test_a_layout_without_a_mark_has_exactly_its_columns(tmp_path: Path) -> None:
+    (tmp_path / "visits.yml").write_text(GOOD)
+    first, second = layouts.load(tmp_path)
+
+    assert first.is_of(frozenset({"id", "start"}))
+    assert not first.is_of(frozenset({"id", "start", "more"}))
+    assert second.is_of(frozenset({"id", "start", "stop"}))
+
+
+def test_numbered_columns_are_written_once(tmp_path: Path) -> None:
+    (tmp_path / "codes.yml").write_text(
+        GOOD.replace("Id: string", '"code_#3": string, "month_##2": string')
+    )
+
+    assert list(layouts.load(tmp_path)[0].columns) == [
+        "code_1", "code_2", "code_3", "month_01", "month_02", "START",
+    ]  # fmt: skip
 
 
 def test_the_nearest_layout_names_what_is_missing_and_counts_what_is_unknown() -> None:
