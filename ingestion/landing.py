@@ -301,7 +301,14 @@ def _load(
         )
         try:
             info = pipeline.run(
-                [dlt.resource(files_of(table), name=table) for table in tables],
+                [
+                    dlt.resource(
+                        files_of(table),
+                        name=table,
+                        columns=_local_times(bronze_tables()[table].bronze_schema),
+                    )
+                    for table in tables
+                ],
                 loader_file_format="parquet",
                 write_disposition="append",
             )
@@ -315,6 +322,15 @@ def _load(
         finally:
             pipeline.deactivate()
     return _keys_of_load(store, submission_id, info.loads_ids, parts)
+
+
+def _local_times(schema: pa.Schema) -> dict[str, Any]:
+    """What keeps dlt from writing local times as times in UTC: of a file that is imported it asks for no zone."""
+    return {
+        field.name: {"name": field.name, "data_type": "timestamp", "timezone": False}
+        for field in schema
+        if pa.types.is_timestamp(field.type) and field.type.tz is None
+    }
 
 
 def _keys_of_load(

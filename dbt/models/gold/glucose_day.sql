@@ -5,27 +5,19 @@
 -- 3.31 + 0.02392 x mean in mg/dL (Bergenstal et al., Diabetes Care 2018;41:2275); LBGI and HBGI are Kovatchev's (Diabetes
 -- Care 2006;29:2433), as means over the readings of the day.
 with reading as (
-    select
-        subject_id,
-        local_time::date as local_date,
-        coalesce(measured_at at time zone 'UTC', local_time) as clock,
-        glucose_mg_dl::double as glucose,
-        glucose_class,
-        out_of_range is null as is_measured,
-        record_key
-    from {{ ref('glucose_reading') }}
-    where kind = 'sensor'
+    select * replace (glucose_mg_dl::double as glucose_mg_dl)
+    from {{ ref('glucose_sensor') }}
 ),
 
 with_change as (
     select
         *,
-        1.509 * (power(ln(greatest(glucose, 1.0)), 1.084) - 5.381) as risk,
+        1.509 * (power(ln(greatest(glucose_mg_dl, 1.0)), 1.084) - 5.381) as risk,
         lag(is_measured) over days as was_measured,
-        glucose - lag(glucose) over days as change,
+        glucose_mg_dl - lag(glucose_mg_dl) over days as change,
         date_diff('second', lag(clock) over days, clock) / 60.0 as gap_minutes
     from reading
-    window days as (partition by subject_id, local_date order by clock, record_key)
+    window days as (partition by subject_id, local_date order by clock, system, record_key)
 ),
 
 of_day as (
@@ -39,11 +31,11 @@ of_day as (
         count(*) filter (glucose_class = 'high') as high,
         count(*) filter (glucose_class = 'very_high') as very_high,
         count(*) filter (not is_measured) as out_of_range_count,
-        avg(glucose order by clock, record_key) filter (is_measured) as mean,
-        stddev_samp(glucose order by clock, record_key) filter (is_measured) as sd,
-        avg(if(risk < 0, 10 * risk * risk, 0) order by clock, record_key) filter (is_measured) as lbgi,
-        avg(if(risk > 0, 10 * risk * risk, 0) order by clock, record_key) filter (is_measured) as hbgi,
-        avg(abs(change) / gap_minutes order by clock, record_key) filter (
+        avg(glucose_mg_dl order by clock, system, record_key) filter (is_measured) as mean,
+        stddev_samp(glucose_mg_dl order by clock, system, record_key) filter (is_measured) as sd,
+        avg(if(risk < 0, 10 * risk * risk, 0) order by clock, system, record_key) filter (is_measured) as lbgi,
+        avg(if(risk > 0, 10 * risk * risk, 0) order by clock, system, record_key) filter (is_measured) as hbgi,
+        avg(abs(change) / gap_minutes order by clock, system, record_key) filter (
             is_measured and was_measured and gap_minutes between 0.5 and 22.5
         ) as rate_of_change
     from with_change

@@ -4,17 +4,10 @@
 -- Care 2017;40:1631; Battelino et al. 2019). Level 1 of an episode includes what is level 2 in it. Where readings are
 -- missing for so long it ends too: nobody knows what was.
 with reading as (
-    select
-        reading.subject_id,
-        reading.local_time,
-        coalesce(reading.measured_at at time zone 'UTC', reading.local_time) as clock,
-        reading.glucose_class,
-        reading.glucose_mg_dl,
-        counted.interval_minutes
-    from {{ ref('glucose_reading') }} as reading
+    select sensor.*, counted.interval_minutes
+    from {{ ref('glucose_sensor') }} as sensor
     inner join {{ ref('glucose_interval') }} as counted
-        on reading.subject_id = counted.subject_id and reading.local_time::date = counted.local_date
-    where reading.kind = 'sensor'
+        on sensor.subject_id = counted.subject_id and sensor.local_date = counted.local_date
 ),
 
 beyond as (
@@ -34,14 +27,14 @@ begun as (
             date_diff('second', lag(clock) over in_order, clock) >= 60 * (15 + interval_minutes), true
         ) as begins
     from beyond
-    window in_order as (partition by subject_id, level order by clock)
+    window in_order as (partition by subject_id, level order by clock, system, record_key)
 ),
 
 numbered as (
     select
         *,
         sum(begins::integer) over (
-            partition by subject_id, level order by clock rows unbounded preceding
+            partition by subject_id, level order by clock, system, record_key rows unbounded preceding
         ) as number
     from begun
 ),

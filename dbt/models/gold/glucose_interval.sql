@@ -2,23 +2,12 @@
 
 -- A day has as many minutes as its local calendar day: 23, 24 or 25 hours where clocks change. A sensor reads every
 -- minute, 5 minutes or 15 minutes: which, the usual gap of the day says.
-with reading as (
-    select
-        subject_id,
-        local_time::date as local_date,
-        coalesce(measured_at at time zone 'UTC', local_time) as clock,
-        utc_offset_minutes,
-        system
-    from {{ ref('glucose_reading') }}
-    where kind = 'sensor'
-),
-
-gap as (
+with gap as (
     select
         *,
         date_diff('second', lag(clock) over subject_day, clock) / 60.0 as gap_minutes
-    from reading
-    window subject_day as (partition by subject_id, local_date order by clock, system)
+    from {{ ref('glucose_sensor') }}
+    window subject_day as (partition by subject_id, local_date order by clock, system, record_key)
 ),
 
 of_day as (

@@ -90,6 +90,15 @@ def lake(
         "twice", [101] * 12, start=_START + timedelta(seconds=40), system="nightscout"
     )
     rows += [*shared, *passed_on]
+    # A system without a zone and one with instants: their local times are compared.
+    rows += [one | {"measured_at": None} for one in series("unzoned", [100] * 6)]
+    rows += series(
+        "unzoned",
+        [101] * 12,
+        start=_START + timedelta(seconds=40),
+        system="nightscout",
+        offset=-300,
+    )
     rows += series(
         "episodes",
         [100, 65, 65, 100, 100, 100, 100, 65, 65, 65, 100, 100, 65, 50, 50, 50, 100, 100, 100, 100],
@@ -173,12 +182,17 @@ def test_a_day_of_25_hours_expects_25_hours_of_readings(lake: Silver) -> None:
     assert (day["reading_count"], day["expected_count"], day["active_percent"]) == (300, 300, 100)
 
 
-def test_what_two_systems_have_is_there_once(lake: Silver) -> None:
+@pytest.mark.parametrize(("subject", "own", "passed_on"), [("twice", 10, 2), ("unzoned", 6, 6)])
+def test_what_two_systems_have_is_there_once(
+    lake: Silver, subject: str, own: int, passed_on: int
+) -> None:
     found = lake.connection.execute(
-        "select system, count(*) from lake.silver.glucose_reading where subject_id = 'twice' group by 1 order by 1"
+        "select system, count(*) from lake.silver.glucose_reading where subject_id = ? group by 1 order by 1",
+        [subject],
     ).fetchall()
 
-    assert found == [("dexcom_clarity", 10), ("nightscout", 2)]
+    assert found == [("dexcom_clarity", own), ("nightscout", passed_on)]
+    assert day_of(lake, subject)["interval_minutes"] == 5
 
 
 def test_an_episode_is_fifteen_minutes_and_ends_with_fifteen(lake: Silver) -> None:

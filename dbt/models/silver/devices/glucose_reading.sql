@@ -7,45 +7,49 @@
 with reading as (
     select
         *,
-        coalesce(measured_at at time zone 'UTC', local_time) as clock,
+        local_time::date as day,
         {{ glucose_system_rank('system') }} as system_rank
     from {{ current_rows('monitor_reading') }}
     where glucose_mg_dl is not null and local_time is not null
 ),
 
-near as (
-    select
-        subject_id,
-        kind,
-        local_time::date as day,
-        system,
-        record_key,
-        system_rank,
-        clock,
-        glucose_mg_dl,
-        unnest([-1, 0, 1]) + floor(epoch(clock) / 150)::bigint as bucket
+-- Instants are compared where both are known, else what the clocks showed. A reading is looked for in its own
+-- 150 seconds and those beside them.
+timed as (
+    select *, 'instant' as compared, epoch(measured_at) as second
+    from reading
+    where measured_at is not null
+    union all
+    select *, 'local' as compared, epoch(local_time) as second
     from reading
 ),
 
+near as (
+    select *, floor(second / 150)::bigint + unnest([-1, 0, 1]) as bucket
+    from timed
+),
+
 duplicate as (
-    select distinct reading.subject_id, reading.system, reading.record_key
-    from reading
+    select distinct timed.subject_id, timed.system, timed.record_key
+    from timed
     inner join near
         on
-            reading.subject_id = near.subject_id
-            and reading.kind = near.kind
-            and reading.local_time::date = near.day
-            and floor(epoch(reading.clock) / 150)::bigint = near.bucket
+            timed.subject_id = near.subject_id
+            and timed.kind = near.kind
+            and timed.day = near.day
+            and timed.compared = near.compared
+            and floor(timed.second / 150)::bigint = near.bucket
+            and (timed.compared = 'instant' or timed.measured_at is null or near.measured_at is null)
             and (
                 (
-                    near.system_rank < reading.system_rank
-                    and abs(epoch(reading.clock) - epoch(near.clock)) < 150
-                    and (reading.kind = 'sensor' or reading.glucose_mg_dl = near.glucose_mg_dl)
+                    near.system_rank < timed.system_rank
+                    and abs(timed.second - near.second) < 150
+                    and (timed.kind = 'sensor' or timed.glucose_mg_dl = near.glucose_mg_dl)
                 )
                 or (
-                    near.system = reading.system
-                    and near.clock = reading.clock
-                    and near.record_key > reading.record_key
+                    near.system = timed.system
+                    and near.second = timed.second
+                    and near.record_key > timed.record_key
                 )
             )
 )
