@@ -185,5 +185,5 @@ def _plain(item: Chart | Text, mart: str) -> _Flow:
             continue
         if isinstance(value, tuple):
             value = [dict(part) if isinstance(part, Mapping) else part for part in value]
-        said[entry.name] = dict(value) if isinstance(value, Mapping) else value
+        said[entry.name] = dict(sorted(value.items())) if isinstance(value, Mapping) else value
     return said
