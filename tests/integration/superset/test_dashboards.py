@@ -307,9 +307,10 @@ def test_single_patients_are_shown_to_those_who_may_alone(
     admin = api("admin")
     timeline = dataset_id(admin, "patient_timeline")
     assert ask(admin, timeline, "events").json()["result"][0]["data"] == [{"events": 600}]
-    for user in ("viewer", "analyst"):
-        assert ask(api(user), timeline, "events").status_code == 403
+    assert ask(api("viewer"), timeline, "events").status_code == 403
+    # An analyst may ask every table of the connection; the row rule leaves none of this one.
     analyst = api("analyst")
+    assert ask(analyst, timeline, "events").json()["result"][0]["data"] == [{"events": 0}]
     database = next(
         entry["id"]
         for entry in analyst.get("/api/v1/database/").json()["result"]
@@ -325,25 +326,6 @@ def test_single_patients_are_shown_to_those_who_may_alone(
         },
     )
     assert seen.status_code >= 400 or seen.json()["data"] == []
-
-
-def test_an_analyst_drills_to_the_rows_behind_a_number(superset: RunningSuperset, api: Any) -> None:
-    analyst = api("analyst")
-    rows = analyst.post(
-        "/datasource/samples",
-        params={
-            "force": "false",
-            "datasource_type": "table",
-            "datasource_id": dataset_id(analyst, "inpatient_stay"),
-            "per_page": 20,
-            "page": 1,
-        },
-        json={"filters": [{"col": "sex", "op": "==", "val": "female"}]},
-    )
-    assert rows.status_code == 200, rows.text
-    found = rows.json()["result"]["data"]
-    assert len(found) == 20
-    assert {row["sex"] for row in found} == {"female"}
 
 
 def test_an_analyst_writes_sql_but_the_database_refuses_to_change_anything(
