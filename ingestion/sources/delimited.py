@@ -415,6 +415,7 @@ class _Undeclared:
         return text
 
 
+@lru_cache(maxsize=65_536)
 def parsed_number(text: str, locale: str | None) -> Decimal | None:
     """The number that ``text`` is in a locale (BCP 47), with all its digits; None where it is none.
 
