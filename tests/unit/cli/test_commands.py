@@ -22,6 +22,7 @@ WITHOUT_JSON = {
     "backup",
     "backup-key",
     "restore",
+    "generate",
     "walkthrough",
     "review",
 }
