@@ -22,10 +22,10 @@ _OURS: Final = "lakehouse"
 #: Macros that every table is built by, whether its SQL names them or not.
 _BUILD_MACROS: Final = ("macros/build/", "macros/materializations/")
 _ENGINE: Final = ("dbt-core", "dbt-duckdb", "duckdb")
-#: What SQL calls that is written in Python: its module and the packages that decide what it gives.
+#: What SQL calls that is written in Python: its package and the packages that decide what it gives.
 _PYTHON: Final = {
     "attachment_text(": (
-        Path(__file__).with_name("attachment_text.py"),
+        Path(__file__).with_name("attachment_text"),
         ("inscriptis", "lxml", "striprtf"),
     ),
 }
@@ -73,9 +73,9 @@ def _own(node: Any, manifest: Manifest) -> Iterator[str]:
         if unique_id in manifest.sources:
             source = manifest.sources[unique_id]
             yield json.dumps([unique_id, source.config.meta], sort_keys=True, default=str)
-    for call, (module, packages) in _PYTHON.items():
+    for call, (folder, packages) in _PYTHON.items():
         if any(call in text for text in texts):
-            yield module.read_text(encoding="utf-8")
+            yield from (path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py")))
             yield from _versions(packages)
 
 
