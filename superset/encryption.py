@@ -16,19 +16,28 @@ def renew(db: Any) -> bool:
     former = Path(os.environ.get("SUPERSET_SECRET_KEY_FILE", "") + ".former")
     if not former.is_file():
         return False
-    from superset.utils.encrypt import SecretsMigrator
+    from flask_appbuilder import Model
+    from superset.utils.encrypt import EncryptedType, SecretsMigrator
 
-    migrator = SecretsMigrator(previous_secret_key=former.read_text("utf-8").strip())
-    if _opens_all(db, migrator.discover_encrypted_fields()):
+    tables = Model.metadata.tables
+    encrypted = {
+        name: columns
+        for name, table in tables.items()
+        if (columns := {c.name: c.type for c in table.columns if isinstance(c.type, EncryptedType)})
+    }
+    if _opens_all(db, tables, encrypted):
         return False
+    migrator = SecretsMigrator(previous_secret_key=former.read_text("utf-8").strip())
+    # Superset 6.1 looks for encrypted columns where its models are not, and finds none.
+    migrator.discover_encrypted_fields = lambda: encrypted
     migrator.run()
     return True
 
 
-def _opens_all(db: Any, encrypted: dict[str, dict[str, Any]]) -> bool:
+def _opens_all(db: Any, tables: Any, encrypted: dict[str, dict[str, Any]]) -> bool:
     """Whether the present key opens every encrypted value."""
     for table, columns in encrypted.items():
-        stored = db.metadata.tables[table]
+        stored = tables[table]
         try:
             found = db.session.execute(
                 stored.select().with_only_columns(*map(stored.c.get, columns))
