@@ -32,7 +32,7 @@ _EVENTS = st.lists(
 
 
 @settings(
-    max_examples=5,
+    max_examples=2,
     deadline=None,
     derandomize=True,
     phases=(Phase.explicit, Phase.generate),
