@@ -102,10 +102,10 @@ conformance: setup  ## The SQL-on-FHIR conformance suite: report on the terminal
 	$(BIN)/python -m tests.conformance.report --out sql-on-fhir-report.json
 
 e2e: setup  ## The container stack end to end (needs a Docker engine with Compose)
-	LAKEHOUSE_E2E=compose $(BIN)/pytest -x --verbose tests/e2e
+	LAKEHOUSE_E2E=compose $(BIN)/pytest -x --verbose tests/e2e $(ARGS)
 
 e2e-native: setup  ## The same without containers (needs versitygw: docs/runbook/end-to-end.md)
-	LAKEHOUSE_E2E=native $(BIN)/pytest -x --verbose tests/e2e
+	LAKEHOUSE_E2E=native $(BIN)/pytest -x --verbose tests/e2e $(ARGS)
 
 ## ---- measurements --------------------------------------------------------------------------
 bench: setup  ## The FHIR path stage by stage (ARGS="FOLDER --copies 5")

@@ -220,7 +220,7 @@ _ASKED = os.environ.get("HISTORIES")
 
 
 @settings(
-    max_examples=int(_ASKED or 4),
+    max_examples=int(_ASKED or 2),
     deadline=None,
     derandomize=_ASKED is None,
     phases=(Phase.explicit, Phase.generate),
