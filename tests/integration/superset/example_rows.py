@@ -90,6 +90,8 @@ def _value(source: random.Random, name: str, kind: str, number: int) -> Any:
         return 5_000
     if kind == "DATE":
         return (date(2021, 1, 1) + timedelta(days=source.randrange(1200))).replace(day=1)
+    if kind.startswith("TIMESTAMP"):
+        return datetime(2021, 1, 1, tzinfo=UTC) + timedelta(minutes=source.randrange(1_700_000))
     if kind == "BOOLEAN":
         return name != "suppressed" and source.random() < 0.6
     if kind == "DOUBLE PRECISION":
