@@ -131,3 +131,11 @@ def test_the_floor_plan_is_drawn_from_the_imports() -> None:
     plan = runpy.run_path(str(ROOT / "docs" / "floor_plan.py"))
     assert set(plan["ROOMS"]) == OURS
     assert plan["page"]() == plan["PAGE"].read_text(encoding="utf-8"), "python docs/floor_plan.py"
+
+
+def test_each_decision_record_has_a_number_of_its_own() -> None:
+    records = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+    numbers = [record.name[:4] for record in records]
+    assert [number for number in numbers if numbers.count(number) > 1] == []
+    titles = [record.read_text(encoding="utf-8").splitlines()[0] for record in records]
+    assert [title[2:6] for title in titles] == numbers

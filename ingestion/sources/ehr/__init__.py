@@ -2,7 +2,7 @@
 
 An EHR's patient, visit and diagnosis are Patient, Encounter and Condition: as resources they are in the
 same clinical tables, lists and marts as what arrives as FHIR, and are corrected and withdrawn like it
-(decision 0050). Tables of claims are read as claims.
+(decision 0053). Tables of claims are read as claims.
 """
 
 from __future__ import annotations
